@@ -1,0 +1,3 @@
+"""A typed client for the devLXD API inside LXD and Incus guests."""
+
+__version__ = "0.1.0"
