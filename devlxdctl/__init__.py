@@ -1,3 +1,59 @@
-"""A typed client for the devLXD API inside LXD and Incus guests."""
+"""A typed client for the devLXD API, which LXD and Incus hosts offer inside their guests.
+
+>>> from devlxdctl import Client
+>>> with Client() as client:
+...     role = client.config_value("user.role")
+
+The names below are loaded on first use: importing the package costs nothing, and needs no socket.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from devlxdctl.client import Client
+    from devlxdctl.errors import (
+        BadData,
+        DevLXDError,
+        ExitStatus,
+        InvalidRequest,
+        NoHost,
+        NotFound,
+        NotPermitted,
+        NotSupported,
+        TimedOut,
+        UnexpectedAnswer,
+        Unreachable,
+    )
+    from devlxdctl.models import Device, State
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "BadData",
+    "Client",
+    "DevLXDError",
+    "Device",
+    "ExitStatus",
+    "InvalidRequest",
+    "NoHost",
+    "NotFound",
+    "NotPermitted",
+    "NotSupported",
+    "State",
+    "TimedOut",
+    "UnexpectedAnswer",
+    "Unreachable",
+    "__version__",
+]
+
+_HOMES = {"Client": "client", "Device": "models", "State": "models"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)

@@ -1,0 +1,73 @@
+"""The command line: the root group, and the one place where errors become messages and statuses."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from devlxdctl.cli import config, devices, state, wait
+from devlxdctl.cli.options import Group, Options, show_version
+from devlxdctl.cli.render import ReaderGone, render, say
+from devlxdctl.errors import DevLXDError, ExitStatus
+
+
+class Root(Group):
+    """The group `devlxdctl`: prints what its commands return, and ends as the contract for statuses says."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        options = ctx.ensure_object(Options)
+        return render(super().invoke(ctx), as_json=options.format == "json")
+
+    def main(self, *args: Any, **extra: Any) -> NoReturn:
+        """Runs the command line, and exits. Only a bug passes this boundary, as the exception that it is."""
+        try:
+            # Not standalone: Click's own way to end has other statuses.
+            status = super().main(*args, **{**extra, "standalone_mode": False})
+        except click.ClickException as error:
+            error.show()
+            status = error.exit_code
+        except DevLXDError as error:
+            say(f"devlxdctl: {error}")
+            if error.hint:
+                say(f"hint: {error.hint}")
+            status = error.exit_status
+        except click.Abort:  # what Click makes of KeyboardInterrupt
+            _die_by(signal.SIGINT)
+        except ReaderGone:
+            _die_by(signal.SIGPIPE)
+        sys.exit(int(status or ExitStatus.OK))
+
+
+def _die_by(number: signal.Signals) -> NoReturn:
+    """Ends this process by the signal that ended its work, so that who started it sees the same."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    raise AssertionError("a signal with its default action ends the process")
+
+
+@click.group(cls=Root, name="devlxdctl")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version)
+def devlxdctl() -> None:
+    """Talk to the LXD or Incus host from inside a guest.
+
+    \b
+    Example:
+      devlxdctl state
+      devlxdctl config get user.role
+      devlxdctl -f json devices | jq 'keys'
+    """
+
+
+for command in (
+    state.versions,
+    state.state,
+    state.ready,
+    config.config,
+    devices.devices,
+    wait.wait,
+):
+    devlxdctl.add_command(command)

@@ -1,0 +1,125 @@
+"""The options that every command takes, before or after its name."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from devlxdctl import __version__
+from devlxdctl.errors import BadData
+
+if TYPE_CHECKING:
+    from devlxdctl.client import Client
+
+
+class Options:
+    """The values of the common options: those of the command line, wherever on it they stood."""
+
+    def __init__(self) -> None:
+        self.socket: str | None = None
+        self.format = "text"
+        self.wait: float | None = None
+        self.token_file: str | None = None
+        self.verbose = False
+
+    def client(self, wait: float | None = None) -> Client:
+        """A client as the options say, `wait` going before `--wait`. It is closed when the command ends."""
+        from devlxdctl.cli.log import show_log
+        from devlxdctl.client import Client
+
+        show_log(self.verbose)
+        client = Client(self.socket, self.wait if wait is None else wait, self._token())
+        click.get_current_context().call_on_close(client.close)
+        return client
+
+    def _token(self) -> Any:
+        if self.token_file is None:
+            return os.environ.get("DEVLXD_BEARER_TOKEN") or None
+        path = self.token_file
+
+        def read() -> str:
+            try:
+                with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                    return file.read().strip()
+            except OSError as error:
+                raise BadData(path, (error.strerror or "cannot be read").lower()) from error
+
+        return read
+
+
+class Seconds(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of Click only
+    """A number of seconds, finite and not negative."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = math.nan
+        if not 0 <= seconds < math.inf:
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return seconds
+
+
+def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    if ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE:
+        setattr(ctx.find_root().ensure_object(Options), param.name or "", value)
+
+
+def _common() -> list[click.Parameter]:
+    formats = click.Choice(["text", "json", "table"])
+
+    def option(*names: str, **how: Any) -> click.Option:
+        return click.Option(names, expose_value=False, callback=_keep, **how)
+
+    return [
+        option("--socket", metavar="PATH", help="The host's socket.  [env: DEVLXD_SOCKET]"),
+        option("-f", "--format", type=formats, metavar="text|json", help="The form of the output."),
+        option("--wait", type=Seconds(), help="Keep trying for so long while there is no answer."),
+        option("--token-file", metavar="PATH", help="A bearer token's file.  [env: DEVLXD_BEARER_TOKEN]"),
+        option("-v", "--verbose", is_flag=True, help="Tell on stderr what is asked of the host."),
+    ]
+
+
+def _show_help(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        _show(ctx, ctx.get_help())
+
+
+def show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """The callback of `--version`."""
+    if value and not ctx.resilient_parsing:
+        _show(ctx, f"devlxdctl {__version__}")
+
+
+def _show(ctx: click.Context, text: str) -> None:
+    from devlxdctl.cli.render import Bare, render
+
+    ctx.exit(render(Bare(text, text), as_json=False))
+
+
+class Command(click.Command):
+    """A command with the common options, whose help is written as any other output."""
+
+    def __init__(self, *args: Any, **how: Any) -> None:
+        super().__init__(*args, **how)
+        self.params += _common()
+        self.context_settings.setdefault("help_option_names", ["-h", "--help"])
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.callback = _show_help
+        return option
+
+
+class Group(Command, click.Group):
+    """A group of such commands."""
+
+    command_class = Command
+    group_class = type

@@ -1,0 +1,147 @@
+"""From what commands return to bytes on stdout, and one-line messages on stderr.
+
+Off a terminal the text is an interface: tab-separated, no header, nothing cut. On a terminal it is a table of
+rich's. JSON is the host's own data: indented on a terminal, on one line elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from devlxdctl.errors import BadData, ExitStatus
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class Bare(NamedTuple):
+    """One text as it came. A newline is added where it does not end with one, if `newline`."""
+
+    data: Any
+    text: str
+    newline: bool = True
+
+
+class Table(NamedTuple):
+    """Rows of cells. The last of `header` may stand for any number of further cells."""
+
+    data: Any
+    header: Sequence[str]
+    rows: Iterable[Sequence[str]]
+
+
+class ReaderGone(Exception):
+    """Who read stdout has gone away: a quiet end."""
+
+
+def render(output: Bare | Table | None, as_json: bool) -> ExitStatus:
+    """Writes what a command returned to stdout, whole, and returns the status to end with.
+
+    Raises `BadData` when stdout cannot be written, `ReaderGone` when nobody reads it any more.
+    """
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    if output is None:
+        return ExitStatus.OK
+    if as_json:
+        _write(_json(output.data, indent=terminal) + "\n")
+    elif isinstance(output, Table):
+        _write(_table(output) if terminal else _tab_separated(output))
+    else:
+        end = "\n" if output.newline and not output.text.endswith("\n") else ""
+        _write(clean(output.text + end, keep="\t\n") if terminal else output.text + end)
+    return ExitStatus.OK
+
+
+def say(line: str) -> None:
+    """Writes a line to stderr, harmless to a terminal. Where stderr is closed, nobody can be told."""
+    with contextlib.suppress(OSError):
+        if sys.stderr is not None:
+            sys.stderr.buffer.write(_encode(clean(line) + "\n"))
+            sys.stderr.flush()
+
+
+def clean(text: str, keep: str = "") -> str:
+    r"""`text` with its control characters, and bytes that are no UTF-8, as `\t`, `\n` and `\xNN`.
+
+    `\xNN` is a byte of the UTF-8 form. The characters in `keep` stay.
+    """
+
+    def escape(match: re.Match[str]) -> str:
+        character = match[0]
+        if character in keep:
+            return character
+        short = {"\t": r"\t", "\n": r"\n"}.get(character)
+        return short or "".join(rf"\x{byte:02x}" for byte in _encode(character))
+
+    return _CONTROL.sub(escape, text)
+
+
+def as_text(data: Any) -> str:
+    """A piece of a JSON document as text: a string as it is, anything else as compact JSON."""
+    return data if isinstance(data, str) else _compact(data)
+
+
+def _compact(data: Any) -> str:
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+
+def _json(data: Any, indent: bool) -> str:
+    text = json.dumps(data, ensure_ascii=False, indent=2) if indent else _compact(data)
+    # A lone surrogate, from a value that is no UTF-8, can only be written as JSON's own escape. DEL and the
+    # C1 control characters may stand in JSON, but not on a terminal.
+    return re.sub("[\x7f-\x9f\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _tab_separated(table: Table) -> str:
+    return "".join("\t".join(map(_cell, row)) + "\n" for row in table.rows)
+
+
+def _cell(text: str) -> str:
+    return clean(text.replace("\\", r"\\"))
+
+
+def _table(table: Table) -> str:
+    rows = [list(map(_cell, row)) for row in table.rows]
+    if not rows:
+        return ""
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    grid = RichTable(box=None, pad_edge=False, header_style="bold")
+    last = len(table.header) - 1
+    for number, title in enumerate(table.header):
+        # What is the first column's is a name, which people copy: it is folded, never cut.
+        grid.add_column(title, style="" if number else "cyan", overflow="ellipsis" if number else "fold")
+        grid.columns[number].no_wrap = number > 0
+    for row in rows:
+        grid.add_row(*map(Text, row[:last]), Text(" ".join(row[last:])))
+    console = Console(force_terminal=True, highlight=False, markup=False, emoji=False)
+    with console.capture() as captured:
+        console.print(grid)
+    return captured.get()
+
+
+def _encode(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+
+
+def _write(text: str) -> None:
+    if not text:
+        return
+    try:
+        if sys.stdout is None:
+            raise BadData("stdout", "it is closed")
+        sys.stdout.buffer.write(_encode(text))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError as error:
+        raise ReaderGone from error
+    except OSError as error:
+        raise BadData("stdout", (error.strerror or "cannot be written").lower()) from error

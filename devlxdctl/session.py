@@ -1,0 +1,253 @@
+"""The one HTTP session: which socket, how long to be silent, when to ask again.
+
+Everything that devlxdctl asks of a host goes through `HostSession`. Requests and urllib3 are imported when
+the first request is made.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from devlxdctl import __version__
+from devlxdctl.errors import (
+    DevLXDError,
+    InvalidRequest,
+    NoHost,
+    NotSupported,
+    TimedOut,
+    UnexpectedAnswer,
+    Unreachable,
+)
+from devlxdctl.hints import Endpoint, hint
+
+if TYPE_CHECKING:
+    import requests
+
+log = logging.getLogger("devlxdctl")
+
+CONNECTIONS: Final = 4
+"""How many connections of the session may be open at a time."""
+
+SILENCE: Final = 15.0
+"""Seconds that a host may be silent within one request."""
+
+GRACE: Final = 10.0
+"""Seconds that a request is repeated for while a host restarts, which takes it 1 to 5."""
+
+_TELL_AFTER: Final = 1.0
+_PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.5)
+_SOCKET_PATH_LIMIT: Final = 107  # bytes, of sockaddr_un's 108 with its closing NUL
+
+Token = str | Callable[[], str | None] | None
+
+
+class Question(NamedTuple):
+    """A request: `key` is the config key that it is about, "" where it is about none."""
+
+    method: Literal["GET", "PATCH"]
+    path: str
+    endpoint: Endpoint
+    body: bytes | None = None
+    key: str = ""
+
+    @property
+    def what(self) -> str:
+        """What errors say that it is about."""
+        return self.key or self.path
+
+
+class Answer(NamedTuple):
+    """A whole answer of the host: its status, its media type without parameters, its body as it came."""
+
+    status: int
+    media_type: str
+    body: bytes
+
+
+def socket_path(given: str | os.PathLike[str] | None = None) -> str:
+    """The socket to use: `given`, else `$DEVLXD_SOCKET`, else the first that exists of LXD's and Incus's.
+
+    Where neither exists, it is the one whose directory does, else LXD's. Raises `InvalidRequest` for a path
+    that no socket can have.
+    """
+    from devlxdctl.failures import SOCKETS
+
+    path = os.fspath(given) if given else os.environ.get("DEVLXD_SOCKET", "")
+    if not path:
+        for candidate in SOCKETS:
+            if os.path.lexists(candidate):
+                return candidate
+        for candidate in SOCKETS:
+            if os.path.isdir(os.path.dirname(candidate)):
+                return candidate
+        return SOCKETS[0]
+    length = len(os.fsencode(path))
+    if length > _SOCKET_PATH_LIMIT or "\0" in path:
+        why = f"the path of a socket has at most {_SOCKET_PATH_LIMIT} bytes and no NUL, this one has {length}"
+        raise InvalidRequest(path, why)
+    return path
+
+
+class HostSession:
+    """The session with one host. Connects when asked something; safe to use from several threads.
+
+    `wait` is the number of seconds to keep trying while there is no answer, a missing socket included,
+    counted from the first request; None means to bear a restart of the host for `GRACE` seconds and a missing
+    socket not at all. `token` is a bearer token, or a function that returns it, called for each request.
+    """
+
+    def __init__(
+        self, socket: str | os.PathLike[str] | None = None, wait: float | None = None, token: Token = None
+    ) -> None:
+        self._given = socket
+        self._wait = wait
+        self._token = token
+        self._deadline: float | None = None
+        self._session: requests.Session | None = None
+        self._opening = threading.Lock()
+        self.socket = ""
+
+    def close(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def get_json(self, path: str, endpoint: Endpoint, kind: type[list[Any]] | type[dict[str, Any]]) -> Any:
+        """The JSON document at `path`, which must be of `kind`, list or dict.
+
+        Raises `NotSupported` when the host gave its list of versions instead: LXD 6.9 answers so, with status
+        200, to every path that it does not know.
+        """
+        document = self.parse(self.ask(Question("GET", path, endpoint)), path)
+        if path != "/" and document == ["/1.0"]:
+            advice = hint(self.socket, endpoint, 404)
+            raise NotSupported(path, "this host does not offer it", hint=advice, http_status=200)
+        if not isinstance(document, kind):
+            name = "a list" if kind is list else "an object"
+            raise UnexpectedAnswer(path, f"the answer should be {name} in JSON, and is not", http_status=200)
+        return document
+
+    def parse(self, answer: Answer, what: str) -> Any:
+        """The JSON in `answer`. Raises `UnexpectedAnswer` for anything else."""
+        import json
+
+        if answer.media_type != "application/json":
+            kind = answer.media_type or "of no type"
+            raise UnexpectedAnswer(what, f"the answer is {kind}, not JSON", http_status=answer.status)
+        try:
+            return json.loads(answer.body, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise UnexpectedAnswer(what, "the answer is not valid JSON", http_status=answer.status) from error
+
+    def ask(self, question: Question) -> Answer:
+        """Asks the host, again while it restarts, and returns its answer of status 200.
+
+        Raises the error that the failure or the status stands for. The loop is ours, since urllib3's Retry
+        counts attempts instead of time and ends at the headers, where a dying host's answer only begins.
+        """
+        first_failure: float | None = None
+        told = False
+        for attempt in range(2**31):
+            start = time.monotonic()
+            if self._wait is not None and self._deadline is None:
+                self._deadline = start + self._wait
+            try:
+                return self._once(question)
+            except (NoHost, Unreachable) as error:
+                if not self._bears(error):
+                    raise
+                now = time.monotonic()
+                first_failure = first_failure or start
+                end = first_failure + GRACE if self._deadline is None else self._deadline
+                pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
+                if now + pause >= end:
+                    raise self._given_up(error, now - first_failure) from error
+                log.debug("%s %s: %s; again in %.2f s", *question[:2], error.why, pause)
+                if now - first_failure > _TELL_AFTER and not told:
+                    log.info("waiting for the host: %s", error)
+                    told = True
+            time.sleep(pause)
+        raise AssertionError("unreachable")
+
+    def _bears(self, error: NoHost | Unreachable) -> bool:
+        waits = self._wait is not None
+        if isinstance(error, NoHost):
+            return waits and error.may_come
+        return waits or error.passing
+
+    def _given_up(self, error: NoHost | Unreachable, tried: float) -> DevLXDError:
+        if self._wait is not None:
+            kind: type[TimedOut | Unreachable] = TimedOut
+            passed = f"waited {self._wait:g} s"
+        else:
+            kind, passed = Unreachable, f"tried for {tried:.0f} s"
+        return kind(error.what, f"{error.why}; {passed}", hint=error.hint, http_status=error.http_status)
+
+    def _once(self, question: Question) -> Answer:
+        self.socket = socket_path(self._given)
+        limit = SILENCE
+        if self._deadline is not None:
+            limit = min(limit, max(self._deadline - time.monotonic(), 0.001))
+        session = self._open()
+        from devlxdctl.failures import no_answer, refusal
+
+        start = time.monotonic()
+        try:
+            answer = self._exchange(session, question, limit)
+        except DevLXDError:
+            raise
+        except Exception as error:
+            raise no_answer(error, self.socket, question.endpoint, limit) from error
+        milliseconds = (time.monotonic() - start) * 1000
+        log.debug(
+            "%s %s: %d %s, %d bytes, %.1f ms", *question[:2], *answer[:2], len(answer.body), milliseconds
+        )
+        if answer.status != 200:
+            raise refusal(answer, question, self.socket)
+        return answer
+
+    def _exchange(self, session: requests.Session, question: Question, limit: float) -> Answer:
+        from urllib.parse import quote
+
+        response = session.request(
+            question.method,
+            f"http+unix://{quote(os.fsencode(self.socket), safe='')}{question.path}",
+            data=question.body,
+            headers=self._authorization(),
+            timeout=limit,
+            allow_redirects=False,
+            stream=True,
+        )
+        with response:
+            # Not `content`: that would decompress what nobody asked to be compressed.
+            content = response.raw.read(decode_content=False)
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise UnexpectedAnswer(question.what, "the answer is compressed, which was not asked for")
+        media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        return Answer(response.status_code, media_type, content)
+
+    def _open(self) -> requests.Session:
+        with self._opening:
+            if self._session is None:
+                from devlxdctl.transport import new_session
+
+                self._session = new_session(f"devlxdctl/{__version__}", CONNECTIONS)
+            return self._session
+
+    def _authorization(self) -> dict[str, str]:
+        token = self._token() if callable(self._token) else self._token
+        if not token:
+            return {}
+        if not (token.isascii() and token.isprintable() and " " not in token):
+            # Said here: the library that would notice puts the value into its error.
+            raise InvalidRequest("bearer token", "it holds characters that no token has")
+        return {"Authorization": f"Bearer {token}"}
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

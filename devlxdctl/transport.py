@@ -1,0 +1,56 @@
+"""requests over a unix socket, with one pool of kept-alive connections.
+
+This is the module that imports requests and urllib3, which takes ten times as long as all of the rest.
+"""
+
+from __future__ import annotations
+
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import requests
+import requests_unixsocket
+from requests_unixsocket.adapters import UnixAdapter, UnixHTTPConnectionPool
+from urllib3.connectionpool import HTTPConnectionPool
+
+
+class _Pool(UnixHTTPConnectionPool):  # type: ignore[misc]  # the base is untyped
+    """requests_unixsocket's pool, with a size: its own constructor takes none and keeps one connection."""
+
+    def __init__(self, socket_url: str, size: int) -> None:
+        HTTPConnectionPool.__init__(self, "localhost", maxsize=size, block=True)
+        self.socket_path = socket_url
+        self.timeout = None  # each request brings its own
+
+    def _new_conn(self) -> Any:
+        self.num_connections += 1
+        return super()._new_conn()
+
+
+class _Adapter(UnixAdapter):  # type: ignore[misc]  # the base is untyped
+    """requests_unixsocket's adapter with one pool per socket: its own has one per URL, so nothing is kept."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def get_connection(self, url: str, proxies: Any = None) -> _Pool:
+        socket_url = "/".join(url.split("/", 3)[:3])
+        with self.pools.lock:
+            pool: _Pool | None = self.pools.get(socket_url)
+            if pool is None:
+                pool = self.pools[socket_url] = _Pool(socket_url, self.size)
+            return pool
+
+
+def new_session(user_agent: str, connections: int) -> requests.Session:
+    """The session: no proxies, no `.netrc`, no cookies, at most `connections` connections, all kept alive."""
+    session = requests_unixsocket.Session()
+    session.mount("http+unix://", _Adapter(connections))
+    session.trust_env = False
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.headers = requests.structures.CaseInsensitiveDict(
+        {"User-Agent": user_agent, "Accept": "*/*", "Accept-Encoding": "identity"}
+    )
+    assert isinstance(session, requests.Session)
+    return session
