@@ -9,7 +9,7 @@ import errno
 import json
 import os
 import stat
-from http.client import HTTPException, RemoteDisconnected
+from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 from typing import TYPE_CHECKING, Final
 
 import requests
@@ -67,11 +67,11 @@ def no_answer(error: Exception, socket: str, endpoint: Endpoint, limit: float) -
             return unreachable("the host dropped the connection", "refused")
         case TimeoutError() | lower.TimeoutError():
             return unreachable(f"no answer within {limit:.3g} s", "silent", passing=False)
-        case lower.IncompleteRead() | lower.ProtocolError():
+        case IncompleteRead() | lower.ProtocolError():
             return unreachable("the answer was cut short", "refused")
         case HTTPException() | lower.HTTPError():
             return UnexpectedAnswer(socket, "what answers there does not speak HTTP")
-        case OSError(errno=errno.ELOOP | errno.ENAMETOOLONG | errno.EPROTOTYPE, strerror=str(reason)):
+        case OSError(errno=errno.ELOOP | errno.ENAMETOOLONG | errno.ESOCKTNOSUPPORT, strerror=str(reason)):
             return NoHost(socket, reason.lower(), hint=hint(socket, endpoint, "absent"))
         case OSError(strerror=str(reason)):
             return DevLXDError(socket, reason.lower())

@@ -39,6 +39,7 @@ SILENCE: Final = 15.0
 GRACE: Final = 10.0
 """Seconds that a request is repeated for while a host restarts, which takes it 1 to 5."""
 
+_LAST_SILENCE: Final = 1.0  # what a host has to answer at least, however little of the time is left
 _TELL_AFTER: Final = 1.0
 _PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.5)
 _SOCKET_PATH_LIMIT: Final = 107  # bytes, of sockaddr_un's 108 with its closing NUL
@@ -164,9 +165,9 @@ class HostSession:
                 now = time.monotonic()
                 first_failure = first_failure or start
                 end = first_failure + GRACE if self._deadline is None else self._deadline
-                pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
-                if now + pause >= end:
+                if now >= end:
                     raise self._given_up(error, now - first_failure) from error
+                pause = min(_PAUSES[min(attempt, len(_PAUSES) - 1)], end - now)
                 log.debug("%s %s: %s; again in %.2f s", *question[:2], error.why, pause)
                 if now - first_failure > _TELL_AFTER and not told:
                     log.info("waiting for the host: %s", error)
@@ -192,7 +193,7 @@ class HostSession:
         self.socket = socket_path(self._given)
         limit = SILENCE
         if self._deadline is not None:
-            limit = min(limit, max(self._deadline - time.monotonic(), 0.001))
+            limit = min(limit, max(self._deadline - time.monotonic(), _LAST_SILENCE))
         session = self._open()
         from devlxdctl.failures import no_answer, refusal
 

@@ -5,13 +5,33 @@ This is the module that imports requests and urllib3, which takes ten times as l
 
 from __future__ import annotations
 
+import errno
+import socket
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import requests
 import requests_unixsocket
-from requests_unixsocket.adapters import UnixAdapter, UnixHTTPConnectionPool
+from requests_unixsocket.adapters import UnixAdapter, UnixHTTPConnection, UnixHTTPConnectionPool
 from urllib3.connectionpool import HTTPConnectionPool
+
+
+class _Connection(UnixHTTPConnection):  # type: ignore[misc]  # the base is untyped
+    def connect(self) -> None:
+        """As the base does it, but nothing is left open when it fails, and any path is taken as it is."""
+        path = unquote_to_bytes(urlsplit(self.unix_socket_url).netloc)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(self.timeout)
+            sock.connect(path)
+        except BaseException as error:
+            sock.close()
+            if isinstance(error, OSError) and error.errno == errno.EPROTOTYPE:
+                # urllib3 lets this errno pass, as macOS's for a reset, and goes on without a socket.
+                raise OSError(errno.ESOCKTNOSUPPORT, "it is no stream socket") from error
+            raise
+        self.sock = sock
 
 
 class _Pool(UnixHTTPConnectionPool):  # type: ignore[misc]  # the base is untyped
@@ -24,7 +44,7 @@ class _Pool(UnixHTTPConnectionPool):  # type: ignore[misc]  # the base is untype
 
     def _new_conn(self) -> Any:
         self.num_connections += 1
-        return super()._new_conn()
+        return _Connection(self.socket_path, None)
 
 
 class _Adapter(UnixAdapter):  # type: ignore[misc]  # the base is untyped

@@ -35,8 +35,6 @@ class Root(Group):
             if error.hint:
                 say(f"hint: {error.hint}")
             status = error.exit_status
-        except click.Abort:  # what Click makes of KeyboardInterrupt
-            _die_by(signal.SIGINT)
         except ReaderGone:
             _die_by(signal.SIGPIPE)
         sys.exit(int(status or ExitStatus.OK))

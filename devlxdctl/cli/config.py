@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -117,8 +118,7 @@ def run(ctx: click.Context, patterns: tuple[str, ...], prefix: str | None) -> No
     if not command:
         raise click.UsageError("Missing '-- COMMAND' at the end.")
     found = ctx.ensure_object(Options).client().config(patterns)
-    environment = {name: value for name, value in os.environ.items() if name != "DEVLXD_BEARER_TOKEN"}
-    environment |= variables(found, prefix)
+    environment = _own_environment() | variables(found, prefix)
     # Python ignores these two, and what it ignores would stay ignored.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
@@ -129,3 +129,14 @@ def run(ctx: click.Context, patterns: tuple[str, ...], prefix: str | None) -> No
             raise BadData(command[0], "the values do not fit into an environment") from error
         say(f"devlxdctl: {command[0]}: {(error.strerror or 'cannot be run').lower()}")
         ctx.exit(127 if isinstance(error, FileNotFoundError) else 126)
+
+
+def _own_environment() -> dict[str, str]:
+    """This process's environment as it came, less the bearer token."""
+    environment = dict(os.environ)
+    environment.pop("DEVLXD_BEARER_TOKEN", None)
+    # In the C locale, Python sets LC_CTYPE for itself and its children. The kernel knows what it was before.
+    with contextlib.suppress(OSError), open("/proc/self/environ", "rb") as file:
+        if b"\0LC_CTYPE=" not in b"\0" + file.read():
+            environment.pop("LC_CTYPE", None)
+    return environment

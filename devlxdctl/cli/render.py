@@ -18,6 +18,10 @@ from devlxdctl.errors import BadData, ExitStatus
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
+_NARROWEST = 8
+"""Columns of the terminal that a column of a table takes at least, if it has so many."""
+
+
 class Bare(NamedTuple):
     """One text as it came. A newline is added where it does not end with one, if `newline`."""
 
@@ -49,7 +53,7 @@ def render(output: Bare | Table | None, as_json: bool) -> ExitStatus:
     if as_json:
         _write(_json(output.data, indent=terminal) + "\n")
     elif isinstance(output, Table):
-        _write(_table(output) if terminal else _tab_separated(output))
+        _write(_table(output) if terminal else tab_separated(output))
     else:
         end = "\n" if output.newline and not output.text.endswith("\n") else ""
         _write(clean(output.text + end, keep="\t\n") if terminal else output.text + end)
@@ -96,7 +100,8 @@ def _json(data: Any, indent: bool) -> str:
     return re.sub("[\x7f-\x9f\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def _tab_separated(table: Table) -> str:
+def tab_separated(table: Table) -> str:
+    """The rows of `table`, a line each, cells apart by a tab, escaped so that they can be told apart."""
     return "".join("\t".join(map(_cell, row)) + "\n" for row in table.rows)
 
 
@@ -108,19 +113,28 @@ def _table(table: Table) -> str:
     rows = [list(map(_cell, row)) for row in table.rows]
     if not rows:
         return ""
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    grid = RichTable(box=None, pad_edge=False, header_style="bold")
     last = len(table.header) - 1
-    for number, title in enumerate(table.header):
-        # What is the first column's is a name, which people copy: it is folded, never cut.
-        grid.add_column(title, style="" if number else "cyan", overflow="ellipsis" if number else "fold")
-        grid.columns[number].no_wrap = number > 0
-    for row in rows:
-        grid.add_row(*map(Text, row[:last]), Text(" ".join(row[last:])))
+    rows = [[*row[:last], " ".join(row[last:])] for row in rows]
     console = Console(force_terminal=True, highlight=False, markup=False, emoji=False)
+    widths = [max(map(cell_len, column)) for column in zip(table.header, *rows, strict=True)]
+    # The last column is cut to what is left of the line; rich would shrink the first instead. That one holds
+    # the names, which people copy: where it must shrink, it is folded.
+    widths[last] = min(widths[last], max(console.width - sum(widths[:last]) - 2 * last, _NARROWEST))
+    widths[0] = min(widths[0], max(console.width - sum(widths[1:]) - 2 * last, _NARROWEST))
+
+    grid = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for number, title in enumerate(table.header):
+        if number == 0:
+            grid.add_column(title, style="cyan", overflow="fold", width=widths[0])
+        else:
+            grid.add_column(title, overflow="ellipsis", no_wrap=True, width=widths[number])
+    for row in rows:
+        grid.add_row(*map(Text, row))
     with console.capture() as captured:
         console.print(grid)
     return captured.get()

@@ -19,7 +19,7 @@ def variables(values: Mapping[str, str], prefix: str | None = None) -> dict[str,
     keys: dict[str, str] = {}
     for key, value in values.items():
         rest = key if prefix is None else key.partition(".")[2]
-        name = (prefix or "") + re.sub("[^A-Z0-9_]", "_", rest.upper())
+        name = (prefix or "") + re.sub("[^A-Za-z0-9_]", "_", rest).upper()
         if not _NAME.fullmatch(name):
             raise BadData(key, f"no variable can be named {name!r}")
         if name in named:

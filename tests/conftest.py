@@ -1,0 +1,58 @@
+"""What all tests use: short directories for sockets, and the installed program as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+PROGRAM = str(Path(sys.executable).with_name("devlxdctl"))
+
+
+class Result(NamedTuple):
+    """How a program ended. A status below 0 is the signal that ended it."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+
+def run(
+    *argv: str | Path | bytes,
+    socket: Path | str | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    timeout: float = 60,
+) -> Result:
+    """Runs the installed `devlxdctl` in an empty environment but for `DEVLXD_SOCKET` and `env`."""
+    environment = {"DEVLXD_SOCKET": str(socket)} if socket is not None else {}
+    done = subprocess.run(
+        [PROGRAM, *argv],
+        env={**environment, **(env or {})},
+        input=stdin,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+    )
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def short(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """An empty directory with a path short enough for sockets, which end at 107 bytes."""
+    path = Path(tempfile.mkdtemp(prefix="dx", dir="/tmp"))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("DEVLXD_")]:
+        monkeypatch.delenv(name)

@@ -1,0 +1,82 @@
+"""Images for the hosts, made here: of a few kilobytes, for programs that come from the machine's own /usr."""
+
+import io
+import platform
+import tarfile
+
+_METADATA = f"""architecture: {platform.machine()}
+creation_date: 1700000000
+properties:
+  os: tiny
+  release: "1"
+""".encode()
+
+_DIRECTORIES = ("dev", "etc", "mnt", "proc", "root", "run", "sbin", "sys", "usr", "var")
+
+_INIT = b"""#!/bin/sh
+trap "exit 0" TERM PWR INT
+while :; do sleep 3600 & wait $!; done
+"""
+
+_PASSWD = b"""root:x:0:0:root:/root:/bin/sh
+nobody:x:65534:65534:nobody:/:/usr/sbin/nologin
+"""
+
+_GROUP = b"""root:x:0:
+nogroup:x:65534:
+"""
+
+
+Entry = tuple[tarfile.TarInfo, bytes]
+
+
+def _entry(name: str, kind: bytes, mode: int, data: bytes = b"", target: str = "") -> Entry:
+    info = tarfile.TarInfo(name)
+    info.type, info.mode, info.linkname, info.size = kind, mode, target, len(data)
+    info.mtime = 1700000000
+    return info, data
+
+
+def _directory(name: str, mode: int = 0o755) -> Entry:
+    return _entry(name, tarfile.DIRTYPE, mode)
+
+
+def _link(name: str, target: str) -> Entry:
+    return _entry(name, tarfile.SYMTYPE, 0o777, target=target)
+
+
+def _file(name: str, data: bytes, mode: int = 0o644) -> Entry:
+    return _entry(name, tarfile.REGTYPE, mode, data)
+
+
+def _tar(*entries: Entry) -> bytes:
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w") as archive:
+        for info, data in entries:
+            archive.addfile(info, io.BytesIO(data))
+    return written.getvalue()
+
+
+def bootable() -> bytes:
+    """A unified image, a plain tar, whose guest runs what is mounted at /usr; any uid gets to its mounts."""
+    return _tar(
+        _file("metadata.yaml", _METADATA),
+        _directory("rootfs"),
+        *(_directory(f"rootfs/{name}") for name in _DIRECTORIES),
+        _directory("rootfs/tmp", 0o1777),
+        *(_link(f"rootfs/{name}", f"usr/{name}") for name in ("bin", "lib", "lib64")),
+        _file("rootfs/sbin/init", _INIT, 0o755),
+        _file("rootfs/etc/passwd", _PASSWD),
+        _file("rootfs/etc/group", _GROUP),
+        _file("rootfs/etc/hostname", b""),
+    )
+
+
+def unified(payload: bytes) -> bytes:
+    """An image in one file, a plain tar, with payload in it. No guest starts from it."""
+    return _tar(_file("metadata.yaml", _METADATA), _directory("rootfs"), _file("rootfs/payload", payload))
+
+
+def split(payload: bytes) -> tuple[bytes, bytes]:
+    """An image in two files, plain tars: the metadata, and a root file system with payload in it."""
+    return _tar(_file("metadata.yaml", _METADATA)), _tar(_file("payload", payload))
