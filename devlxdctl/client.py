@@ -10,9 +10,10 @@ from typing import Final, Literal, TypeVar, cast
 from urllib.parse import quote
 
 from devlxdctl.errors import InvalidRequest, NotFound, NotSupported, UnexpectedAnswer
+from devlxdctl.exchange import Question
 from devlxdctl.hints import hint
 from devlxdctl.models import Device, State
-from devlxdctl.session import CONNECTIONS, HostSession, Question, Token, log
+from devlxdctl.session import CONNECTIONS, HostSession, Token, log
 
 _T = TypeVar("_T")
 _KEYS: Final = "/1.0/config/"

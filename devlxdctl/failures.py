@@ -27,7 +27,7 @@ from devlxdctl.errors import (
 from devlxdctl.hints import Cause, Endpoint, hint
 
 if TYPE_CHECKING:
-    from devlxdctl.session import Answer, Question
+    from devlxdctl.exchange import Answer, Question
 
 SOCKETS: Final = ("/dev/lxd/sock", "/dev/incus/sock")
 """Where LXD and Incus put their sockets in a guest."""
@@ -40,7 +40,7 @@ _VIRTIO_PORTS: Final = (
 _RESTARTING: Final = frozenset({500, 502, 503, 504})
 
 
-def no_answer(error: Exception, socket: str, endpoint: Endpoint, limit: float) -> DevLXDError:
+def no_answer(error: Exception, socket: str, endpoint: Endpoint, limit: float | None) -> DevLXDError:
     """The error for a request that `socket` gave no answer to within `limit` seconds of silence.
 
     `error` is what the HTTP library raised. One that is no matter of the connection is a bug: raised again.
@@ -66,7 +66,7 @@ def no_answer(error: Exception, socket: str, endpoint: Endpoint, limit: float) -
         case ConnectionError():
             return unreachable("the host dropped the connection", "refused")
         case TimeoutError() | lower.TimeoutError():
-            return unreachable(f"no answer within {limit:.3g} s", "silent", passing=False)
+            return unreachable(f"no answer within {limit or 0:.3g} s", "silent", passing=False)
         case IncompleteRead() | lower.ProtocolError():
             return unreachable("the answer was cut short", "refused")
         case HTTPException() | lower.HTTPError():

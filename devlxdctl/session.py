@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from devlxdctl import __version__
 from devlxdctl.errors import (
@@ -23,18 +23,18 @@ from devlxdctl.errors import (
     UnexpectedAnswer,
     Unreachable,
 )
+from devlxdctl.exchange import Answer, Question, Stream
 from devlxdctl.hints import Endpoint, hint
 
 if TYPE_CHECKING:
     import requests
 
+_T = TypeVar("_T")
+
 log = logging.getLogger("devlxdctl")
 
 CONNECTIONS: Final = 4
 """How many connections of the session may be open at a time."""
-
-SILENCE: Final = 15.0
-"""Seconds that a host may be silent within one request."""
 
 GRACE: Final = 10.0
 """Seconds that a request is repeated for while a host restarts, which takes it 1 to 5."""
@@ -45,29 +45,6 @@ _PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.5)
 _SOCKET_PATH_LIMIT: Final = 107  # bytes, of sockaddr_un's 108 with its closing NUL
 
 Token = str | Callable[[], str | None] | None
-
-
-class Question(NamedTuple):
-    """A request: `key` is the config key that it is about, "" where it is about none."""
-
-    method: Literal["GET", "PATCH"]
-    path: str
-    endpoint: Endpoint
-    body: bytes | None = None
-    key: str = ""
-
-    @property
-    def what(self) -> str:
-        """What errors say that it is about."""
-        return self.key or self.path
-
-
-class Answer(NamedTuple):
-    """A whole answer of the host: its status, its media type without parameters, its body as it came."""
-
-    status: int
-    media_type: str
-    body: bytes
 
 
 def socket_path(given: str | os.PathLike[str] | None = None) -> str:
@@ -146,11 +123,19 @@ class HostSession:
             raise UnexpectedAnswer(what, "the answer is not valid JSON", http_status=answer.status) from error
 
     def ask(self, question: Question) -> Answer:
-        """Asks the host, again while it restarts, and returns its answer of status 200.
+        """Asks the host, again while it restarts, and returns its whole answer.
 
-        Raises the error that the failure or the status stands for. The loop is ours, since urllib3's Retry
-        counts attempts instead of time and ends at the headers, where a dying host's answer only begins.
+        Raises the error that the failure or the status stands for.
         """
+        return self._repeat(self._whole, question)
+
+    def open(self, question: Question) -> Stream:
+        """As `ask`, but returns when the answer begins: a connection lost after that is the caller's."""
+        return self._repeat(self._begin, question)
+
+    def _repeat(self, function: Callable[[Question], _T], question: Question) -> _T:
+        # Not urllib3's Retry: it counts attempts and not time, and ends at the headers, where the answer of a
+        # dying host only begins.
         first_failure: float | None = None
         told = False
         for attempt in range(2**31):
@@ -158,9 +143,9 @@ class HostSession:
             if self._wait is not None and self._deadline is None:
                 self._deadline = start + self._wait
             try:
-                return self._once(question)
+                return function(question)
             except (NoHost, Unreachable) as error:
-                if not self._bears(error):
+                if not self._bears(error, question):
                     raise
                 now = time.monotonic()
                 first_failure = first_failure or start
@@ -175,11 +160,11 @@ class HostSession:
             time.sleep(pause)
         raise AssertionError("unreachable")
 
-    def _bears(self, error: NoHost | Unreachable) -> bool:
+    def _bears(self, error: NoHost | Unreachable, question: Question) -> bool:
         waits = self._wait is not None
         if isinstance(error, NoHost):
             return waits and error.may_come
-        return waits or error.passing
+        return (waits or error.passing) and (question.repeatable or not error.sent)
 
     def _given_up(self, error: NoHost | Unreachable, tried: float) -> DevLXDError:
         if self._wait is not None:
@@ -189,50 +174,56 @@ class HostSession:
             kind, passed = Unreachable, f"tried for {tried:.0f} s"
         return kind(error.what, f"{error.why}; {passed}", hint=error.hint, http_status=error.http_status)
 
-    def _once(self, question: Question) -> Answer:
-        self.socket = socket_path(self._given)
-        limit = SILENCE
-        if self._deadline is not None:
-            limit = min(limit, max(self._deadline - time.monotonic(), _LAST_SILENCE))
-        session = self._open()
-        from devlxdctl.failures import no_answer, refusal
-
+    def _whole(self, question: Question) -> Answer:
         start = time.monotonic()
-        try:
-            answer = self._exchange(session, question, limit)
-        except DevLXDError:
-            raise
-        except Exception as error:
-            raise no_answer(error, self.socket, question.endpoint, limit) from error
-        milliseconds = (time.monotonic() - start) * 1000
+        with self._begin(question) as stream:
+            body = stream.read()
         log.debug(
-            "%s %s: %d %s, %d bytes, %.1f ms", *question[:2], *answer[:2], len(answer.body), milliseconds
+            "%s %s: %d %s, %d bytes, %.1f ms",
+            question.method,
+            question.path,
+            stream.status,
+            stream.media_type,
+            len(body),
+            (time.monotonic() - start) * 1000,
         )
-        if answer.status != 200:
-            raise refusal(answer, question, self.socket)
-        return answer
+        return Answer(stream.status, stream.media_type, body)
 
-    def _exchange(self, session: requests.Session, question: Question, limit: float) -> Answer:
+    def _begin(self, question: Question) -> Stream:
         from urllib.parse import quote
 
-        response = session.request(
-            question.method,
-            f"http+unix://{quote(os.fsencode(self.socket), safe='')}{question.path}",
-            data=question.body,
-            headers=self._authorization(),
-            timeout=limit,
-            allow_redirects=False,
-            stream=True,
-        )
-        with response:
-            # Not `content`: that would decompress what nobody asked to be compressed.
-            content = response.raw.read(decode_content=False)
-        if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise UnexpectedAnswer(question.what, "the answer is compressed, which was not asked for")
-        media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        return Answer(response.status_code, media_type, content)
+        self.socket = socket_path(self._given)
+        session = self._connections()
+        headers = {**question.headers, **self._authorization()}
+        limit = question.silence
+        if self._deadline is not None and limit is not None:
+            limit = min(limit, max(self._deadline - time.monotonic(), _LAST_SILENCE))
+        from devlxdctl.failures import no_answer, refusal
 
-    def _open(self) -> requests.Session:
+        try:
+            response = session.request(
+                question.method,
+                f"http+unix://{quote(os.fsencode(self.socket), safe='')}{question.path}",
+                data=question.body,
+                headers=headers,
+                timeout=limit,
+                allow_redirects=False,
+                stream=True,
+            )
+        except Exception as error:
+            raise no_answer(error, self.socket, question.endpoint, limit) from error
+        stream = Stream(response, question, self.socket, limit)
+        if stream.headers.get("Content-Encoding", "identity") != "identity":
+            stream.close()
+            raise UnexpectedAnswer(question.what, "the answer is compressed, which was not asked for")
+        if stream.status not in question.expected:
+            with stream:
+                answer = Answer(stream.status, stream.media_type, stream.read())
+            log.debug("%s %s: %d %s", question.method, question.path, *answer[:2])
+            raise refusal(answer, question, self.socket)
+        return stream
+
+    def _connections(self) -> requests.Session:
         with self._opening:
             if self._session is None:
                 from devlxdctl.transport import new_session

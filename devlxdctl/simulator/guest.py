@@ -1,0 +1,109 @@
+"""The guest file: the output of `lxc config show --expanded INSTANCE`, read once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+
+import yaml
+
+INSTANCE_TYPES = ("container", "virtual-machine")
+SIMULATOR_KEYS = ("instance_id", "location", "name", "type")
+
+
+class GuestFileError(ValueError):
+    """A guest file that cannot be used; the text names the file and says why."""
+
+
+@dataclass(frozen=True)
+class Guest:
+    """An instance as its host has it at the start: profiles applied, values as strings."""
+
+    config: Mapping[str, str] = field(default_factory=dict)
+    devices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    name: str = "guest"
+    type: str = "container"
+    location: str = "simulator"
+    instance_id: str | None = None
+    """None: what `volatile.cloud-init.instance-id` says, else a new one."""
+
+
+def default_guest() -> Guest:
+    """The guest that comes with the simulator."""
+    file = resources.files("devlxdctl.simulator") / "default-guest.yaml"
+    return parse_guest(file.read_text(encoding="utf-8"), "default-guest.yaml")
+
+
+def read_guest(path: Path) -> Guest:
+    """Read a guest file; raises GuestFileError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise GuestFileError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise GuestFileError(f"{path}: not UTF-8 text: byte {error.start}") from error
+    return parse_guest(text, str(path))
+
+
+def parse_guest(text: str, origin: str) -> Guest:
+    """Read a guest from the text of a file; `origin` names it in errors. Raises GuestFileError."""
+    try:
+        # Every scalar stays as it is written: `8080`, `yes` and `1.10` are strings on a host.
+        document: object = yaml.load(text, Loader=yaml.BaseLoader)
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise GuestFileError(f"{origin}{line}: {error.problem or error.context}") from error
+    except yaml.YAMLError as error:
+        raise GuestFileError(f"{origin}: {' '.join(str(error).split())}") from error
+    try:
+        return _guest(document)
+    except ValueError as error:
+        raise GuestFileError(f"{origin}: {error}") from error
+
+
+def _guest(document: object) -> Guest:
+    top = _mapping(document, "the file")
+    if not top.keys() & {"config", "devices", "simulator"}:
+        raise ValueError("neither config nor devices: is it the output of `lxc config show --expanded`?")
+    config = _strings(top.get("config", ""), "config")
+    devices = {
+        name: _strings(device, f"devices: {name}")
+        for name, device in _mapping(top.get("devices", ""), "devices").items()
+    }
+    for name, device in devices.items():
+        if "type" not in device:
+            raise ValueError(f"devices: {name}: it has no type")
+    extra = _strings(top.get("simulator", ""), "simulator")
+    if unknown := sorted(extra.keys() - set(SIMULATOR_KEYS)):
+        raise ValueError(f"simulator: unknown key {unknown[0]!r}, it knows {', '.join(SIMULATOR_KEYS)}")
+    if extra.get("type", INSTANCE_TYPES[0]) not in INSTANCE_TYPES:
+        raise ValueError(f"simulator: type: {extra['type']!r} is neither container nor virtual-machine")
+    if "name" in top:
+        extra.setdefault("name", _text(top["name"], "name"))
+    return Guest(config=config, devices=devices, **extra)
+
+
+def _mapping(value: object, what: str) -> dict[str, object]:
+    if value in (None, ""):  # an empty file, a heading with nothing below it
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError(f"{what}: keys and values are expected, not {_kind(value)}")
+    return {_text(key, f"a key of {what}"): item for key, item in value.items()}
+
+
+def _strings(value: object, what: str) -> dict[str, str]:
+    return {key: _text(item, f"{what}: {key}") for key, item in _mapping(value, what).items()}
+
+
+def _text(value: object, what: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{what}: a string is expected, not {_kind(value)}")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError(f"{what}: half of a surrogate pair is no character")
+    return value
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, str):
+        return "a string"
+    return "a list" if isinstance(value, list) else "keys and values"
