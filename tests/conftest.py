@@ -7,13 +7,30 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from tests.hosts.fixtures import incus_host, lxd_host, real_host
+
+__all__ = ["incus_host", "lxd_host", "real_host"]
+
 PROGRAM = str(Path(sys.executable).with_name("devlxdctl"))
+
+
+REQUIRED = "DEVLXDCTL_REQUIRE_HOSTS"
+"""Where this is 1 in the environment, as in CI, everything can run and must: a skip is a failure."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and os.environ.get(REQUIRED) == "1":
+        report.outcome = "failed"
+        report.longrepr = f"skipped, and {REQUIRED}=1: {report.longrepr}"
+    return report
 
 
 class Result(NamedTuple):

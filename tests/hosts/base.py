@@ -73,10 +73,6 @@ class Host(Protocol):
 
     def remove_device(self, name: str) -> None: ...
 
-    def add_image(self, metadata: bytes, rootfs: bytes | None = None, *, public: bool = True) -> str:
-        """Import a unified image (rootfs is None) or a split one; its fingerprint."""
-        ...
-
     def ready(self) -> bool | None:
         """Whether the guest has said that it is ready; None where nothing was recorded."""
         ...
@@ -85,34 +81,10 @@ class Host(Protocol):
         """Switch the guest API on or off while the guest runs."""
         ...
 
-    def offer_images(self, on: bool) -> None:
-        """Switch the guest API's images on or off; they are off at first."""
-        ...
-
     def stop(self, how: Literal["TERM", "KILL"]) -> None:
         """End the daemon by that signal and wait until it is gone; the guest runs on."""
         ...
 
     def resume(self) -> None:
         """Start the daemon again and wait until the guest can connect."""
-        ...
-
-    def freeze(self) -> None:
-        """Stop the daemon in its tracks: connections are accepted, nothing is answered."""
-        ...
-
-    def thaw(self) -> None:
-        """Undo freeze."""
-        ...
-
-    def restart_guest(self) -> None:
-        """Restart the guest; what ran inside is gone."""
-        ...
-
-    def clear(self) -> None:
-        """Back to a running daemon and a guest as at first: for use between tests.
-
-        No config keys, devices and images of a test's, the guest API on, not Ready, and nothing but init
-        running inside. Files that a test wrote inside stay.
-        """
         ...

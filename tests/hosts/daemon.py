@@ -37,8 +37,11 @@ class Software:
 
     name: str
     daemon: str
+    client: str
     directory: str
     """The environment variable with the path of the daemon's state."""
+    settings: str
+    """The environment variable with the path of the client's settings."""
     socket: str
     """The guest API, inside the guest."""
     offered: str
@@ -47,11 +50,13 @@ class Software:
     """The header that makes an image public on its import."""
 
 
-LXD = Software("lxd", "lxd", "LXD_DIR", "/dev/lxd/sock", "security.devlxd", "X-LXD-public")
+LXD = Software("lxd", "lxd", "lxc", "LXD_DIR", "LXD_CONF", "/dev/lxd/sock", "security.devlxd", "X-LXD-public")
 INCUS = Software(
     "incus",
     "/usr/libexec/incus/incusd",
+    "incus",
     "INCUS_DIR",
+    "INCUS_CONF",
     "/dev/incus/sock",
     "security.guestapi",
     "X-Incus-public",
@@ -76,7 +81,7 @@ def available(software: Software) -> str | None:
     """Why this host cannot run on this machine; None when it can."""
     if os.geteuid() != 0:
         return f"{software.name} needs root"
-    for program in (software.daemon, "ip", "nsenter", "setpriv", "unshare"):
+    for program in (software.daemon, software.client, "ip", "nsenter", "setpriv", "unshare"):
         if shutil.which(program, path=_SYSTEM_PATH) is None:
             return f"{program} is not installed: make hosts"
     for path in _programs():
@@ -164,6 +169,20 @@ class DaemonHost:
         with Job(self.command(*argv, env=env, user=user, cwd=cwd), stdin=stdin, entered=True) as job:
             return Result(job.wait(timeout), job.stdout(), job.stderr())
 
+    def execute(self, *argv: str, user: int = 0, timeout: float = 60) -> Result:
+        """Run a command inside the guest as an administrator does: `lxc exec`, `incus exec`."""
+        identity = ["--user", str(user), "--group", str(user)]
+        command = [self._software.client, "exec", *identity, self._namespaces.name, "--", *argv]
+        variables = {"HOME": str(self._namespaces.directory), "PATH": _SYSTEM_PATH}
+        variables[self._software.directory] = str(self._state)
+        # where there is no file of its settings, the client greets first
+        settings = self._namespaces.directory / "client"
+        settings.mkdir(exist_ok=True)
+        (settings / "config.yml").touch()
+        variables[self._software.settings] = str(settings)
+        with Job(self._namespaces.enter(*command), env=variables, entered=True) as job:
+            return Result(job.wait(timeout), job.stdout(), job.stderr())
+
     def set(self, config: Mapping[str, str | None], /) -> None:
         # a key set to nothing is unset
         changes = {key: value or "" for key, value in config.items()}
@@ -178,6 +197,7 @@ class DaemonHost:
         self._api.call("PUT", self._instance, instance)
 
     def add_image(self, metadata: bytes, rootfs: bytes | None = None, *, public: bool = True) -> str:
+        """Import a unified image (rootfs is None) or a split one; its fingerprint."""
         body, kind = metadata, "application/octet-stream"
         if rootfs is not None:
             body, kind = multipart({"metadata": metadata, "rootfs": rootfs})
@@ -194,6 +214,7 @@ class DaemonHost:
         self.set({self._software.offered: None if on else "false"})
 
     def offer_images(self, on: bool) -> None:
+        """Switch the guest API's images on or off; they are off at first."""
         self.set({f"{self._software.offered}.images": "true" if on else None})
 
     def stop(self, how: Literal["TERM", "KILL"]) -> None:
@@ -206,18 +227,26 @@ class DaemonHost:
         self._wait_for_guest_api()
 
     def freeze(self) -> None:
+        """Stop the daemon in its tracks: connections are accepted, nothing is answered."""
         assert self._daemon is not None
         self._daemon.kill(signal.SIGSTOP)
 
     def thaw(self) -> None:
+        """Undo freeze."""
         assert self._daemon is not None
         self._daemon.kill(signal.SIGCONT)
 
     def restart_guest(self) -> None:
+        """Restart the guest; what ran inside is gone."""
         self._change_state("restart")
         self._wait_for_guest_api()
 
     def clear(self) -> None:
+        """Back to a running daemon and a guest as at first: for use between tests.
+
+        No config keys, devices and images of a test's, the guest API on, not Ready, and nothing but init
+        running inside. Files that a test wrote inside stay.
+        """
         assert self._daemon is not None
         if self._daemon.running:
             self.thaw()

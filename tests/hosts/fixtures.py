@@ -1,21 +1,19 @@
 """Fixtures: a host comes up once a session, when a test first asks for it, and is cleared for every test."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
-from .daemon import INCUS, LXD, DaemonHost, Software, available
+from devlxdctl.simulator.profiles import PROFILES
 
-REQUIRED = "DEVLXDCTL_REQUIRE_HOSTS"
-"""Where this is 1 in the environment, a host that cannot run here is a failure and no skip."""
+from .base import Host
+from .daemon import INCUS, LXD, DaemonHost, Software, available
+from .simulated import SimulatedHost
 
 
 def require(software: Software) -> None:
-    """Skip the test, or fail it, where this host cannot run."""
+    """Skip the test where this host cannot run."""
     if reason := available(software):
-        if os.environ.get(REQUIRED) == "1":
-            pytest.fail(f"{reason} ({REQUIRED}=1)")
         pytest.skip(reason)
 
 
@@ -42,3 +40,16 @@ def real_host(request: pytest.FixtureRequest) -> DaemonHost:
     host: DaemonHost = request.getfixturevalue(f"{request.param}_host")
     host.clear()
     return host
+
+
+@pytest.fixture(params=["lxd", "incus", *(f"simulated {profile}" for profile in PROFILES)])
+def host(request: pytest.FixtureRequest) -> Iterator[Host]:
+    """Every host in turn, real and simulated, as at first."""
+    kind, _, profile = request.param.partition(" ")
+    if profile:
+        with SimulatedHost(profile) as simulated:
+            yield simulated
+        return
+    real: DaemonHost = request.getfixturevalue(f"{kind}_host")
+    real.clear()
+    yield real

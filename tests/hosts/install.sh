@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs LXD and Incus for the contract tests, as root on Debian 12 or later. Nothing is started.
+# Installs LXD, Incus and what else the tests can use, as root on Debian 12 or later. Nothing is started.
 set -eu
 
 fail() {
@@ -53,7 +53,7 @@ for file in /etc/subuid /etc/subgid; do
 done
 
 # LXD 5.0 ends at its start without iproute2, which is not among its dependencies
-packages=$(missing lxd lxd-client iproute2 incus-base incus-client)
+packages=$(missing lxd lxd-client iproute2 incus-base incus-client busybox jq python3-venv)
 [ -n "$packages" ] || exit 0
 
 # keeps packages from starting services

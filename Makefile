@@ -1,0 +1,42 @@
+# `make demo` shows the tool on a simulated guest, `make test` runs everything that this machine can run.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test lint hosts clean
+
+help:
+	@echo 'make demo    the main job on a simulated guest, in a virtual environment of its own'
+	@echo 'make test    lint, types and tests; with real hosts where `make hosts` installed them, as root'
+	@echo 'make hosts   install LXD, Incus and what else the tests can use (Debian, as root)'
+	@echo 'make clean   remove what the others made'
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "devlxdctl needs Python 3.10 or later: make PYTHON=…")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.simulator: $(VENV)/pyvenv.cfg pyproject.toml
+	$(BIN)/pip install -q -e '.[simulator]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/pyvenv.cfg pyproject.toml
+	$(BIN)/pip install -q -e '.[test]'
+	@touch $@ $(VENV)/.simulator
+
+demo: $(VENV)/.simulator
+	@PATH="$(CURDIR)/$(BIN):$$PATH" devlxd-simulator run --guest examples/guest.yaml -- sh examples/demo.sh
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest $(TESTS)
+
+hosts:
+	tests/hosts/install.sh
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis

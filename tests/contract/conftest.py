@@ -1,0 +1,3 @@
+from tests.hosts.fixtures import host
+
+__all__ = ["host"]
