@@ -167,8 +167,12 @@ class Server:
         await self._runner.setup()
 
     async def stop(self) -> None:
-        """Drop every connection."""
-        self.drop()
+        """Drop every connection, when no more are accepted."""
+        # One that was accepted last is made in the next rounds of the loop, and closed in those after them.
+        for _ in range(3):
+            self.drop()
+            for _ in range(3):
+                await asyncio.sleep(0)
         await self._runner.cleanup()
 
     def connection(self) -> Connection:
