@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import Final, Literal
 
-Endpoint = Literal["versions", "state", "ready", "config", "key", "devices"]
+Endpoint = Literal["versions", "state", "ready", "config", "key", "devices", "events"]
 Cause = Literal["absent", "agent", "denied", "ignored", "refused", "silent"]
 
 _HINTS: Final[dict[tuple[Endpoint | Literal["*"], Cause | int], str]] = {

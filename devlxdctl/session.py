@@ -7,6 +7,7 @@ the first request is made.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
@@ -18,6 +19,7 @@ from devlxdctl.errors import (
     DevLXDError,
     InvalidRequest,
     NoHost,
+    NotPermitted,
     NotSupported,
     TimedOut,
     UnexpectedAnswer,
@@ -86,6 +88,10 @@ class HostSession:
         self._wait = wait
         self._token = token
         self._deadline: float | None = None
+        self._limit: float | None = None
+        self._until: float | None = None
+        self._persistent = False
+        self._bears_refusal = False
         self._session: requests.Session | None = None
         self._opening = threading.Lock()
         self.socket = ""
@@ -122,56 +128,97 @@ class HostSession:
         except (ValueError, RecursionError) as error:
             raise UnexpectedAnswer(what, "the answer is not valid JSON", http_status=answer.status) from error
 
+    def persist(self, refused: bool = False) -> None:
+        """Bears any absence of the host from now on, however long, as long-running commands do.
+
+        With `refused`, a 403 counts as one too, since that is how a connection that is still open learns that
+        the API was switched off. To be said only where the same was answered before. A 401 never counts.
+        """
+        self._persistent = True
+        self._bears_refusal = refused
+
+    def limit(self, seconds: float) -> None:
+        """Ends every attempt to reach the host, so many seconds from now, with `TimedOut`."""
+        self._limit = seconds
+        self._until = time.monotonic() + seconds
+
+    def locate(self) -> str:
+        """The path of the socket as things are now. Raises `InvalidRequest` for one that cannot be."""
+        self.socket = socket_path(self._given)
+        return self.socket
+
+    def authorization(self) -> dict[str, str]:
+        """The header that carries the bearer token, if there is one."""
+        token = self._token() if callable(self._token) else self._token
+        if not token:
+            return {}
+        if not (token.isascii() and token.isprintable() and " " not in token):
+            # Said here: the library that would notice puts the value into its error.
+            raise InvalidRequest("bearer token", "it holds characters that no token has")
+        return {"Authorization": f"Bearer {token}"}
+
     def ask(self, question: Question) -> Answer:
         """Asks the host, again while it restarts, and returns its whole answer.
 
         Raises the error that the failure or the status stands for.
         """
-        return self._repeat(self._whole, question)
+        return self.repeat(self._whole, question)
 
     def open(self, question: Question) -> Stream:
         """As `ask`, but returns when the answer begins: a connection lost after that is the caller's."""
-        return self._repeat(self._begin, question)
+        return self.repeat(self._begin, question)
 
-    def _repeat(self, function: Callable[[Question], _T], question: Question) -> _T:
+    def repeat(self, attempt: Callable[[Question], _T], question: Question) -> _T:
+        """What `attempt` returns: made again while the host restarts, as the session bears it."""
         # Not urllib3's Retry: it counts attempts and not time, and ends at the headers, where the answer of a
         # dying host only begins.
         first_failure: float | None = None
         told = False
-        for attempt in range(2**31):
+        for number in range(2**31):
             start = time.monotonic()
             if self._wait is not None and self._deadline is None:
                 self._deadline = start + self._wait
             try:
-                return function(question)
-            except (NoHost, Unreachable) as error:
+                return attempt(question)
+            except DevLXDError as error:
                 if not self._bears(error, question):
                     raise
                 now = time.monotonic()
                 first_failure = first_failure or start
-                end = first_failure + GRACE if self._deadline is None else self._deadline
+                end = self._end(first_failure)
                 if now >= end:
                     raise self._given_up(error, now - first_failure) from error
-                pause = min(_PAUSES[min(attempt, len(_PAUSES) - 1)], end - now)
-                log.debug("%s %s: %s; again in %.2f s", *question[:2], error.why, pause)
+                pause = min(_PAUSES[min(number, len(_PAUSES) - 1)], end - now)
+                log.debug("%s %s: %s; again in %.2f s", question.method, question.path, error.why, pause)
                 if now - first_failure > _TELL_AFTER and not told:
                     log.info("waiting for the host: %s", error)
                     told = True
             time.sleep(pause)
         raise AssertionError("unreachable")
 
-    def _bears(self, error: NoHost | Unreachable, question: Question) -> bool:
-        waits = self._wait is not None
+    def _bears(self, error: DevLXDError, question: Question) -> bool:
+        waits = self._persistent or self._wait is not None
         if isinstance(error, NoHost):
             return waits and error.may_come
-        return (waits or error.passing) and (question.repeatable or not error.sent)
+        if isinstance(error, Unreachable):
+            return (waits or error.passing) and (question.repeatable or not error.sent)
+        return self._bears_refusal and isinstance(error, NotPermitted) and error.http_status != 401
 
-    def _given_up(self, error: NoHost | Unreachable, tried: float) -> DevLXDError:
-        if self._wait is not None:
-            kind: type[TimedOut | Unreachable] = TimedOut
-            passed = f"waited {self._wait:g} s"
-        else:
-            kind, passed = Unreachable, f"tried for {tried:.0f} s"
+    def _end(self, first_failure: float) -> float:
+        ends = [] if self._until is None else [self._until]
+        if not self._persistent:
+            ends.append(first_failure + GRACE if self._deadline is None else self._deadline)
+        return min(ends, default=math.inf)
+
+    def _given_up(self, error: DevLXDError, tried: float) -> DevLXDError:
+        waited = self._wait
+        if self._until is not None and time.monotonic() >= self._until:
+            waited = self._limit
+        kind, passed = (
+            (Unreachable, f"tried for {tried:.0f} s")
+            if waited is None
+            else (TimedOut, f"waited {waited:g} s")
+        )
         return kind(error.what, f"{error.why}; {passed}", hint=error.hint, http_status=error.http_status)
 
     def _whole(self, question: Question) -> Answer:
@@ -192,12 +239,13 @@ class HostSession:
     def _begin(self, question: Question) -> Stream:
         from urllib.parse import quote
 
-        self.socket = socket_path(self._given)
+        self.locate()
         session = self._connections()
-        headers = {**question.headers, **self._authorization()}
+        headers = {**question.headers, **self.authorization()}
         limit = question.silence
-        if self._deadline is not None and limit is not None:
-            limit = min(limit, max(self._deadline - time.monotonic(), _LAST_SILENCE))
+        end = self._end(math.inf)
+        if limit is not None and end < math.inf:
+            limit = min(limit, max(end - time.monotonic(), _LAST_SILENCE))
         from devlxdctl.failures import no_answer, refusal
 
         try:
@@ -230,15 +278,6 @@ class HostSession:
 
                 self._session = new_session(f"devlxdctl/{__version__}", CONNECTIONS)
             return self._session
-
-    def _authorization(self) -> dict[str, str]:
-        token = self._token() if callable(self._token) else self._token
-        if not token:
-            return {}
-        if not (token.isascii() and token.isprintable() and " " not in token):
-            # Said here: the library that would notice puts the value into its error.
-            raise InvalidRequest("bearer token", "it holds characters that no token has")
-        return {"Authorization": f"Bearer {token}"}
 
 
 def _refuse_constant(name: str) -> None:
