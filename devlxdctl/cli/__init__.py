@@ -9,10 +9,13 @@ from typing import Any, NoReturn
 
 import click
 
-from devlxdctl.cli import config, devices, events, state, wait
+from devlxdctl.cli import config, devices, events, help, state, wait
 from devlxdctl.cli.options import Group, Options, show_version
 from devlxdctl.cli.render import ReaderGone, render, say
 from devlxdctl.errors import DevLXDError, ExitStatus
+
+COMPLETE = "_DEVLXDCTL_COMPLETE"
+"""What a shell sets in the environment at a TAB."""
 
 
 class Root(Group):
@@ -24,6 +27,10 @@ class Root(Group):
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         """Runs the command line, and exits. Only a bug passes this boundary, as the exception that it is."""
+        extra.setdefault("prog_name", "devlxdctl")  # as which file ever, and whatever `python -m` makes of it
+        extra.setdefault("complete_var", COMPLETE)
+        if COMPLETE in os.environ:
+            from devlxdctl.cli import shells  # noqa: F401  # Click knows them from now on
         try:
             # Not standalone: Click's own way to end has other statuses.
             status = super().main(*args, **{**extra, "standalone_mode": False})
@@ -48,7 +55,14 @@ def _die_by(number: signal.Signals) -> NoReturn:
 
 
 @click.group(cls=Root, name="devlxdctl")
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=show_version,
+    help="Show the version and exit.",
+)
 def devlxdctl() -> None:
     """Talk to the LXD or Incus host from inside a guest.
 
@@ -68,5 +82,6 @@ for command in (
     devices.devices,
     events.events,
     wait.wait,
+    help.help_,
 ):
     devlxdctl.add_command(command)
