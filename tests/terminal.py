@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import re
 import select
 import shutil
 import signal
+import struct
 import sys
+import termios
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PROMPT = b"ready> "
 _LIMIT = 20.0
+_T = TypeVar("_T", bound="Terminal")
 
 # At a TAB, the program. At the end of a line, what the line's words were.
 _STAND_IN = """#!/bin/sh
@@ -51,48 +56,23 @@ _SETTINGS = {
 }
 
 
-class Shell:
-    """One of bash, zsh, fish. Skips the test where it is not installed."""
+class Terminal:
+    """A program at a terminal of its own, wide enough that no line is broken where a test looks for it."""
 
-    def __init__(self, name: str, home: Path, program: str, env: Mapping[str, str]) -> None:
-        path = shutil.which(name)
-        if path is None:
-            pytest.skip(f"{name} is not installed: make hosts")
-        file, text, argv = _SETTINGS[name]
-        (home / file).parent.mkdir(exist_ok=True)
-        (home / file).write_text(text.format(completions=REPOSITORY / "completions"))
-        (home / "bin").mkdir()
-        (home / "bin" / "devlxdctl").write_text(_STAND_IN.format(program=program))
-        (home / "bin" / "devlxdctl").chmod(0o755)
-        environment = {
-            "HOME": str(home),
-            "ZDOTDIR": str(home),
-            "XDG_CONFIG_HOME": str(home),
-            "XDG_DATA_HOME": str(home),
-            "PATH": f"{home}/bin:{os.defpath}",
-            "TERM": "xterm",
-            "LANG": "C.UTF-8",
-            "COLUMNS": "500",
-            "LINES": "60",
-            **env,
-        }
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path = Path("/")) -> None:
+        """Starts it and waits for its prompt."""
         self.screen = b""
         self._pid, self._terminal = pty.fork()
         if self._pid == 0:
             try:
-                os.chdir(home)
-                os.execve(path, [path, *(word.format(home=home) for word in argv)], environment)
+                os.chdir(cwd)
+                os.execvpe(argv[0], list(argv), env)
             finally:
                 os._exit(127)
-        # Wide, so that no line is broken where a test looks for it.
-        import fcntl
-        import struct
-        import termios
-
         fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 60, 500, 0, 0))
         self.until(re.escape(PROMPT))
 
-    def __enter__(self) -> Shell:
+    def __enter__(self: _T) -> _T:
         return self
 
     def __exit__(
@@ -117,12 +97,44 @@ class Shell:
         self.screen = self.screen[found.end() :]
         return found
 
+    def run(self, line: str) -> str:
+        """What a line shows, from its echo to the next prompt, as text."""
+        self.type(line + "\r")
+        self.until(rb"\r\n")
+        return self.until(rb"(.*?)" + re.escape(PROMPT))[1].decode().replace("\r\n", "\n")
+
     def words(self, keys: str) -> str:
         """The words of the line after these keys, as `devlxdctl` then gets them: `[config][get]`."""
         self.type(keys + "\r")
         found = self.until(rb"<<(.*?)>>")[1].decode()
         self.until(re.escape(PROMPT))
         return found
+
+
+class Shell(Terminal):
+    """One of bash, zsh, fish. Skips the test where it is not installed."""
+
+    def __init__(self, name: str, home: Path, program: str, env: Mapping[str, str]) -> None:
+        path = shutil.which(name)
+        if path is None:
+            pytest.skip(f"{name} is not installed: make hosts")
+        file, text, argv = _SETTINGS[name]
+        (home / file).parent.mkdir(exist_ok=True)
+        (home / file).write_text(text.format(completions=REPOSITORY / "completions"))
+        (home / "bin").mkdir()
+        (home / "bin" / "devlxdctl").write_text(_STAND_IN.format(program=program))
+        (home / "bin" / "devlxdctl").chmod(0o755)
+        environment = {
+            "HOME": str(home),
+            "ZDOTDIR": str(home),
+            "XDG_CONFIG_HOME": str(home),
+            "XDG_DATA_HOME": str(home),
+            "PATH": f"{home}/bin:{os.defpath}",
+            "TERM": "xterm",
+            "LANG": "C.UTF-8",
+            **env,
+        }
+        super().__init__([path, *(word.format(home=home) for word in argv)], environment, home)
 
 
 def main() -> None:

@@ -42,16 +42,7 @@ def in_git(*paths: str) -> list[str]:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("dist")
-    build: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "build",
-        "--wheel",
-        "--no-isolation",
-        "--outdir",
-        out,
-        REPOSITORY,
-    ]
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out)]
     subprocess.run([*build, REPOSITORY], capture_output=True, timeout=60, check=True)
     (path,) = out.iterdir()
     return path
@@ -76,29 +67,15 @@ def test_it_holds_what_is_in_git_and_nothing_else(wheel: Path) -> None:
 
 def test_it_runs_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path], timeout=60, check=True)
-    install: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        tmp_path / "bin" / "python",
-        "install",
-        wheel,
-    ]
+    install = [sys.executable, "-m", "pip", "--python", f"{tmp_path}/bin/python", "install", str(wheel)]
     subprocess.run(install, capture_output=True, timeout=110, check=True)
     program = tmp_path / "bin" / "devlxdctl"
     done = subprocess.run([program, "--version"], env={}, capture_output=True, timeout=20, check=True)
     assert (done.stdout, done.stderr) == (f"devlxdctl {devlxdctl.__version__}\n".encode(), b"")
-    simulate: list[str | Path] = [
-        f"{sys.prefix}/bin/devlxd-simulator",
-        "run",
-        "--",
-        program,
-        "config",
-        "get",
-        "user.role",
-    ]
-    done = subprocess.run(simulate, capture_output=True, timeout=20, check=True)
+    simulate = [f"{sys.prefix}/bin/devlxd-simulator", "run", "--", str(program)]
+    done = subprocess.run(
+        [*simulate, "config", "get", "user.role"], capture_output=True, timeout=20, check=True
+    )
     assert (done.stdout, done.stderr) == (b"web\n", b"")
     # Without its extra, the simulator says what is missing.
     done = subprocess.run(

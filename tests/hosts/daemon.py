@@ -97,7 +97,8 @@ def available(software: Software) -> str | None:
 class DaemonHost:
     """One daemon with one guest; see Host for what it promises."""
 
-    def __init__(self, software: Software) -> None:
+    def __init__(self, software: Software, guest: bytes | None = None) -> None:
+        """Bring it up. guest is a unified image; without one it is one that uses this machine's /usr."""
         self.name = software.name
         self.socket = software.socket
         self._software = software
@@ -111,7 +112,7 @@ class DaemonHost:
         try:
             self._start_daemon()
             self.version: str = self._api.call("GET", "/1.0")["environment"]["server_version"]
-            self._launch()
+            self._launch(guest)
         except BaseException as error:
             log = self._log()
             self.close()
@@ -293,8 +294,9 @@ class DaemonHost:
 
         poll(f"{self._software.daemon} ready", answers, 60)
 
-    def _launch(self) -> None:
+    def _launch(self, guest: bytes | None) -> None:
         """Storage, image and guest."""
+        programs = [Path("/usr"), *_programs()] if guest is None else []
         devices = {
             "root": {"type": "disk", "path": "/", "pool": "default"},
             **{
@@ -304,7 +306,7 @@ class DaemonHost:
                     "path": str(path),
                     "readonly": "true",
                 }
-                for number, path in enumerate([Path("/usr"), *_programs()])
+                for number, path in enumerate(programs)
             },
         }
         call = self._api.call
@@ -313,7 +315,7 @@ class DaemonHost:
         call("POST", "/1.0/storage-pools", {"name": "default", "driver": "dir"})
         call("PATCH", "/1.0/profiles/default", {"devices": devices})
         kind = {"Content-Type": "application/octet-stream"}
-        fingerprint = call("POST", "/1.0/images", image.bootable(), kind)["fingerprint"]
+        fingerprint = call("POST", "/1.0/images", guest or image.bootable(), kind)["fingerprint"]
         source = {"type": "image", "fingerprint": fingerprint}
         call("POST", "/1.0/instances", {"name": self._namespaces.name, "source": source})
         self._change_state("start")

@@ -4,7 +4,7 @@ import io
 import platform
 import tarfile
 
-_METADATA = f"""architecture: {platform.machine()}
+METADATA = f"""architecture: {platform.machine()}
 creation_date: 1700000000
 properties:
   os: tiny
@@ -13,7 +13,7 @@ properties:
 
 _DIRECTORIES = ("dev", "etc", "mnt", "proc", "root", "run", "sbin", "sys", "usr", "var")
 
-_INIT = b"""#!/bin/sh
+INIT = b"""#!/bin/sh
 trap "exit 0" TERM PWR INT
 while :; do sleep 3600 & wait $!; done
 """
@@ -60,12 +60,12 @@ def _tar(*entries: Entry) -> bytes:
 def bootable() -> bytes:
     """A unified image, a plain tar, whose guest runs what is mounted at /usr; any uid gets to its mounts."""
     return _tar(
-        _file("metadata.yaml", _METADATA),
+        _file("metadata.yaml", METADATA),
         _directory("rootfs"),
         *(_directory(f"rootfs/{name}") for name in _DIRECTORIES),
         _directory("rootfs/tmp", 0o1777),
         *(_link(f"rootfs/{name}", f"usr/{name}") for name in ("bin", "lib", "lib64")),
-        _file("rootfs/sbin/init", _INIT, 0o755),
+        _file("rootfs/sbin/init", INIT, 0o755),
         _file("rootfs/etc/passwd", _PASSWD),
         _file("rootfs/etc/group", _GROUP),
         _file("rootfs/etc/hostname", b""),
@@ -74,9 +74,9 @@ def bootable() -> bytes:
 
 def unified(payload: bytes) -> bytes:
     """An image in one file, a plain tar, with payload in it. No guest starts from it."""
-    return _tar(_file("metadata.yaml", _METADATA), _directory("rootfs"), _file("rootfs/payload", payload))
+    return _tar(_file("metadata.yaml", METADATA), _directory("rootfs"), _file("rootfs/payload", payload))
 
 
 def split(payload: bytes) -> tuple[bytes, bytes]:
     """An image in two files, plain tars: the metadata, and a root file system with payload in it."""
-    return _tar(_file("metadata.yaml", _METADATA)), _tar(_file("payload", payload))
+    return _tar(_file("metadata.yaml", METADATA)), _tar(_file("payload", payload))
