@@ -69,7 +69,7 @@ def test_it_runs_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path], timeout=60, check=True)
     install = [sys.executable, "-m", "pip", "--python", f"{tmp_path}/bin/python", "install", str(wheel)]
     subprocess.run(install, capture_output=True, timeout=110, check=True)
-    program = tmp_path / "bin" / "devlxdctl"
+    program = str(tmp_path / "bin" / "devlxdctl")
     done = subprocess.run([program, "--version"], env={}, capture_output=True, timeout=20, check=True)
     assert (done.stdout, done.stderr) == (f"devlxdctl {devlxdctl.__version__}\n".encode(), b"")
     simulate = [f"{sys.prefix}/bin/devlxd-simulator", "run", "--", str(program)]

@@ -155,11 +155,24 @@ def unknown(name: str, names: list[str], ctx: click.Context) -> click.UsageError
     return click.UsageError(f"No such command {name!r}.{advice}", ctx)
 
 
+class _NoCommand(click.UsageError):
+    """A group called alone: its help on stderr, and status 2. Click before 8.2 calls that a success."""
+
+    def show(self, file: Any = None) -> None:
+        assert self.ctx is not None
+        click.echo(self.ctx.get_help(), file=file, err=True)
+
+
 class Group(Command, click.Group):
     """A group of such commands."""
 
     command_class = Command
     group_class = type
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            raise _NoCommand("", ctx)
+        return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
