@@ -26,7 +26,9 @@ if TYPE_CHECKING:
         UnexpectedAnswer,
         Unreachable,
     )
-    from devlxdctl.models import Device, State
+    from devlxdctl.models import Device, ProSettings, ProToken, State
+    from devlxdctl.query import Query, Reply
+    from devlxdctl.tokens import TokenFile
 
 __version__ = "0.1.0"
 
@@ -41,14 +43,28 @@ __all__ = [
     "NotFound",
     "NotPermitted",
     "NotSupported",
+    "ProSettings",
+    "ProToken",
+    "Query",
+    "Reply",
     "State",
     "TimedOut",
+    "TokenFile",
     "UnexpectedAnswer",
     "Unreachable",
     "__version__",
 ]
 
-_HOMES = {"Client": "client", "Device": "models", "State": "models"}
+_HOMES = {
+    "Client": "client",
+    "Device": "models",
+    "ProSettings": "models",
+    "ProToken": "models",
+    "Query": "query",
+    "Reply": "query",
+    "State": "models",
+    "TokenFile": "tokens",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -25,9 +25,12 @@ from devlxdctl.errors import (
 )
 from devlxdctl.exchange import Answer, Question, Stream
 from devlxdctl.hints import Endpoint, hint
+from devlxdctl.tokens import is_sendable
 
 if TYPE_CHECKING:
     import requests
+
+    from devlxdctl.query import Query, Reply
 
 _T = TypeVar("_T")
 
@@ -101,9 +104,14 @@ class HostSession:
         Raises `NotSupported` when the host gave its list of versions instead: LXD 6.9 answers so, with status
         200, to every path that it does not know.
         """
-        document = self.parse(self.ask(Question("GET", path, endpoint)), path)
+        return self.ask_json(Question("GET", path, endpoint), kind)
+
+    def ask_json(self, question: Question, kind: type[list[Any]] | type[dict[str, Any]]) -> Any:
+        """As `get_json`, for any question."""
+        path = question.path
+        document = self.parse(self.ask(question), path)
         if path != "/" and document == ["/1.0"]:
-            advice = hint(self.socket, endpoint, 404)
+            advice = hint(self.socket, question.endpoint, 404)
             raise NotSupported(path, "this host does not offer it", hint=advice, http_status=200)
         if not isinstance(document, kind):
             name = "a list" if kind is list else "an object"
@@ -132,6 +140,46 @@ class HostSession:
     def open(self, question: Question) -> Stream:
         """As `ask`, but returns when the answer begins: a connection lost after that is the caller's."""
         return self._repeat(self._begin, question)
+
+    def query(self, query: Query) -> Reply:
+        """Sends `query` as it is, and returns when its answer begins. No status of it is an error.
+
+        A GET is sent again while the host restarts, as in `ask`.
+        """
+        from devlxdctl.failures import RESTARTING, no_answer
+        from devlxdctl.query import exchange
+
+        query.check()
+        last: list[Reply] = []
+
+        def once(question: Question) -> Reply:
+            while last:
+                last.pop().close()
+            self.socket = socket_path(self._given)
+            authorization = self._authorization()
+            try:
+                reply = exchange(self.socket, query, authorization)
+            except DevLXDError:  # of the body's file
+                raise
+            except Exception as error:
+                raise no_answer(error, self.socket, "query", None) from error
+            log.debug("%s %s: %d", query.method, query.path, reply.status)
+            refused = reply.refused() if reply.status in RESTARTING and question.repeatable else None
+            if refused is not None:
+                last.append(reply)
+                raise refused
+            return reply
+
+        question = Question(query.method, query.path, "query", repeatable=query.is_repeatable)
+        try:
+            return self._repeat(once, question)
+        except Unreachable:
+            if not last:
+                raise
+            return last.pop()
+        finally:
+            while last:
+                last.pop().close()
 
     def _repeat(self, function: Callable[[Question], _T], question: Question) -> _T:
         # Not urllib3's Retry: it counts attempts and not time, and ends at the headers, where the answer of a
@@ -220,7 +268,11 @@ class HostSession:
             with stream:
                 answer = Answer(stream.status, stream.media_type, stream.read())
             log.debug("%s %s: %d %s", question.method, question.path, *answer[:2])
-            raise refusal(answer, question, self.socket)
+            refused = refusal(answer, question, self.socket)
+            if stream.status == 403 and "Authorization" in headers:
+                # A token that the host knows, but that has expired or was revoked, is refused everywhere.
+                refused.hint = hint(self.socket, question.endpoint, "token", key=question.key)
+            raise refused
         return stream
 
     def _connections(self) -> requests.Session:
@@ -235,7 +287,7 @@ class HostSession:
         token = self._token() if callable(self._token) else self._token
         if not token:
             return {}
-        if not (token.isascii() and token.isprintable() and " " not in token):
+        if not is_sendable(token):
             # Said here: the library that would notice puts the value into its error.
             raise InvalidRequest("bearer token", "it holds characters that no token has")
         return {"Authorization": f"Bearer {token}"}
