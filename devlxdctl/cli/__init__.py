@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from devlxdctl.cli import config, devices, state, wait
+from devlxdctl.cli import config, devices, dump, pro, query, state, wait
 from devlxdctl.cli.options import Group, Options, show_version
 from devlxdctl.cli.render import ReaderGone, render, say
 from devlxdctl.errors import DevLXDError, ExitStatus
@@ -67,5 +67,9 @@ for command in (
     config.config,
     devices.devices,
     wait.wait,
+    pro.pro,
+    dump.metadata,
+    dump.dump,
+    query.query,
 ):
     devlxdctl.add_command(command)
