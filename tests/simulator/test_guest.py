@@ -59,7 +59,7 @@ def test_headings_with_nothing_below_them_are_empty() -> None:
         ),
         (
             "simulator: {type: vm}",
-            "f: simulator: type: 'vm' is neither container nor virtual-machine",
+            "f: simulator: type: 'vm' is none of container, virtual-machine",
         ),
         (
             "config:\n  user.a: 1\n user.b: 2\n",
