@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from devlxdctl.client import Client
+    from devlxdctl.doctor import Check, examine
     from devlxdctl.errors import (
         BadData,
         DevLXDError,
@@ -34,6 +35,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BadData",
+    "Check",
     "Client",
     "DevLXDError",
     "Device",
@@ -53,9 +55,11 @@ __all__ = [
     "UnexpectedAnswer",
     "Unreachable",
     "__version__",
+    "examine",
 ]
 
 _HOMES = {
+    "Check": "doctor",
     "Client": "client",
     "Device": "models",
     "ProSettings": "models",
@@ -64,6 +68,7 @@ _HOMES = {
     "Reply": "query",
     "State": "models",
     "TokenFile": "tokens",
+    "examine": "doctor",
 }
 
 

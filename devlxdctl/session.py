@@ -53,7 +53,8 @@ Token = str | Callable[[], str | None] | None
 def socket_path(given: str | os.PathLike[str] | None = None) -> str:
     """The socket to use: `given`, else `$DEVLXD_SOCKET`, else the first that exists of LXD's and Incus's.
 
-    Where neither exists, it is the one whose directory does, else LXD's. Raises `InvalidRequest` for a path
+    Where neither exists, it is the one whose directory does, else that of the product that the machine shows
+    signs of, else LXD's. Raises `InvalidRequest` for a path
     that no socket can have.
     """
     from devlxdctl.failures import SOCKETS
@@ -66,7 +67,9 @@ def socket_path(given: str | os.PathLike[str] | None = None) -> str:
         for candidate in SOCKETS:
             if os.path.isdir(os.path.dirname(candidate)):
                 return candidate
-        return SOCKETS[0]
+        from devlxdctl.guestsigns import guest_signs
+
+        return SOCKETS[1 if any(sign.product == "Incus" for sign in guest_signs()) else 0]
     length = len(os.fsencode(path))
     if length > _SOCKET_PATH_LIMIT or "\0" in path:
         why = f"the path of a socket has at most {_SOCKET_PATH_LIMIT} bytes and no NUL, this one has {length}"

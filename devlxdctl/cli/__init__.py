@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from devlxdctl.cli import config, devices, dump, pro, query, state, wait
+from devlxdctl.cli import config, devices, doctor, dump, pro, query, state, wait
 from devlxdctl.cli.options import Group, Options, show_version
 from devlxdctl.cli.render import ReaderGone, render, say
 from devlxdctl.errors import DevLXDError, ExitStatus
@@ -71,5 +71,6 @@ for command in (
     dump.metadata,
     dump.dump,
     query.query,
+    doctor.doctor,
 ):
     devlxdctl.add_command(command)
