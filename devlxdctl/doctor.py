@@ -25,7 +25,7 @@ from devlxdctl.exchange import SILENCE, Question
 from devlxdctl.failures import SOCKETS
 from devlxdctl.guestsigns import guest_signs
 from devlxdctl.hints import hint, words_for
-from devlxdctl.session import HostSession, Token, socket_path
+from devlxdctl.session import HostSession, Token, socket_path, usable_token
 
 CHECKS: Final = (
     *("guest", "directory", "socket", "permission", "user", "connection", "answer", "api", "instance"),
@@ -76,7 +76,7 @@ class _Examination:
         self._token: str | None = None
         self._token_error: DevLXDError | None = None
         try:
-            self._token = token() if callable(token) else token
+            self._token = usable_token(token)
         except DevLXDError as error:
             self._token_error = error
 

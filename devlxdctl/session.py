@@ -287,13 +287,17 @@ class HostSession:
             return self._session
 
     def _authorization(self) -> dict[str, str]:
-        token = self._token() if callable(self._token) else self._token
-        if not token:
-            return {}
-        if not is_sendable(token):
-            # Said here: the library that would notice puts the value into its error.
-            raise InvalidRequest("bearer token", "it holds characters that no token has")
-        return {"Authorization": f"Bearer {token}"}
+        token = usable_token(self._token)
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def usable_token(token: Token) -> str | None:
+    """The token itself, None where there is none. Raises `InvalidRequest` for what cannot be sent."""
+    text = token() if callable(token) else token
+    if text and not is_sendable(text):
+        # Said here: the library that would notice puts the value into its error.
+        raise InvalidRequest("bearer token", "it holds characters that no token has")
+    return text or None
 
 
 def _refuse_constant(name: str) -> None:

@@ -48,7 +48,9 @@ def query(
 
     pairs = [_header(text) for text in headers]
     body = None if data is None else _body(data)
-    asked = Query(method or ("GET" if data is None else "POST"), path, pairs, body)
+    if method is None:
+        method = "GET" if data is None else "POST"
+    asked = Query(method, path, pairs, body)
     reply = options.client().query(asked)
     refused = reply.refused()
     return Raw(_shown(reply, include, refused), error=refused is not None and not include)

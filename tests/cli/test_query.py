@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from devlxdctl import __version__
+from devlxdctl import Client, InvalidRequest, Query, __version__
 from devlxdctl.simulator import Simulator
 from tests.conftest import PROGRAM, Result, run
 from tests.rawhost import RawHost, answer
@@ -44,6 +44,13 @@ PATHS = [
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_path_arrives_as_it_was_given(path: str, host: RawHost) -> None:
+    with Client(host.path) as client, client.query(Query("GET", path)) as reply:
+        assert b"".join(reply.chunks()) == b'{"a": 1}'
+    assert host.requests == [f"GET {path} HTTP/1.1\r\n{OURS}\r\n".encode()]
+
+
+@pytest.mark.parametrize("path", ["//1.0", "/1.0/config/a/../b"])
+def test_a_path_on_the_command_line_does_too(path: str, host: RawHost) -> None:
     assert run("query", path, socket=host.path) == Result(0, b'{"a": 1}', b"")
     assert host.requests == [f"GET {path} HTTP/1.1\r\n{OURS}\r\n".encode()]
 
@@ -101,18 +108,30 @@ def test_a_token_is_sent_and_a_header_goes_before_it(host: RawHost) -> None:
     ]
 
 
+BAD = [
+    ("GET", "1.0", "path '1.0': a path begins with /"),
+    ("GET", "", "path '': a path begins with /"),
+    ("GET", "http://x/1.0", "path 'http://x/1.0': a path begins with /"),
+    ("GET", "/a b", "path '/a b': blanks and control characters are written as %XX"),
+    ("GET", "/a\r\nX: y", r"path '/a\r\nX: y': blanks and control characters are written as %XX"),
+    ("", "/", "method '': no method has this name"),
+    ("GET /x HTTP/1.1\r\nX:", "/", r"method 'GET /x HTTP/1.1\r\nX:': no method has this name"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "line"), BAD)
+def test_what_is_no_request_is_refused(method: str, path: str, line: str, host: RawHost) -> None:
+    with Client(host.path) as client, pytest.raises(InvalidRequest) as caught:
+        client.query(Query(method, path))
+    assert str(caught.value) == line
+    assert host.connections == 0
+
+
 REFUSED = [
     (["1.0"], "path '1.0': a path begins with /"),
-    ([""], "path '': a path begins with /"),
-    (["http://x/1.0"], "path 'http://x/1.0': a path begins with /"),
-    (["/a b"], "path '/a b': blanks and control characters are written as %XX"),
-    (["/a\r\nX: y"], r"path '/a\r\nX: y': blanks and control characters are written as %XX"),
     (["-X", "", "/"], "method '': no method has this name"),
-    (["-X", "GET /x HTTP/1.1\r\nX:", "/"], r"method 'GET /x HTTP/1.1\r\nX:': no method has this name"),
     (["-H", "X-A: b\r\nX-B: c", "/"], "header X-A: its value holds a control character"),
-    (["-H", "X-A: b\nX-B: c", "/"], "header X-A: its value holds a control character"),
     (["-H", "X A: b", "/"], "header: it begins with a name that no header has"),
-    (["-H", ": b", "/"], "header: it begins with a name that no header has"),
     (["-H", "X\r\nY: b", "/"], "header: it begins with a name that no header has"),
     (["-H", "content-length: 5", "/"], "header content-length: the body decides it"),
     (["-H", "Transfer-Encoding: chunked", "/"], "header Transfer-Encoding: the body decides it"),
@@ -138,15 +157,12 @@ def test_the_head_with_i(host: RawHost) -> None:
 
 STATUSES = [
     ("200 OK", 0),
-    ("202 Accepted", 0),
-    ("304 Not Modified", 1),
     ("307 Temporary Redirect", 1),
     ("400 Bad Request", 1),
     ("401 Unauthorized", 4),
     ("403 Forbidden", 4),
     ("404 Not Found", 6),
     ("405 Method Not Allowed", 3),
-    ("409 Conflict", 1),
     ("501 Not Implemented", 3),
     ("505 HTTP Version Not Supported", 7),
 ]
@@ -157,10 +173,11 @@ HINTS = {
 }
 
 
-@pytest.mark.parametrize(("line", "status"), STATUSES)
-@pytest.mark.parametrize("include", [False, True])
+@pytest.mark.parametrize(
+    ("line", "status", "include"), [(*each, False) for each in STATUSES] + [(*STATUSES[5], True)]
+)
 def test_each_status_of_the_host_has_its_own(line: str, status: int, include: bool, short: Path) -> None:
-    body = b"" if line.startswith("304") else b"\xffthe body"
+    body = b"\xffthe body"
     given = answer(body, "text/plain", line, "Location: /2.0\r\n")
     with RawHost(short / "sock", given) as host:
         result = run("query", *(["-i"] if include else []), "/1.0/x", socket=host.path)
@@ -171,12 +188,12 @@ def test_each_status_of_the_host_has_its_own(line: str, status: int, include: bo
     elif include:
         assert result == Result(status, given, error)
     else:
-        assert result == Result(status, b"", body + (b"\n" if body else b"") + error)
+        assert result == Result(status, b"", body + b"\n" + error)
     # A redirect is an answer like any other.
     assert len(host.requests) == 1
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "get"])
+@pytest.mark.parametrize("method", ["POST", "DELETE", "get"])
 def test_only_a_get_is_asked_again(method: str, short: Path) -> None:
     failing = answer(b"starting", "text/plain", "500 Internal Server Error")
     with RawHost(short / "sock", failing) as host:
@@ -338,7 +355,7 @@ class TestTheAnswer:
             assert program.wait(20) == 0
             program.stdout.close()
 
-    @pytest.mark.parametrize("size", [0, 1, 70_000, 3_000_000])
+    @pytest.mark.parametrize("size", [0, 3_000_000])
     @pytest.mark.parametrize("chunked", [False, True])
     def test_of_any_size_is_whole(self, size: int, chunked: bool, short: Path) -> None:
         data = os.urandom(size)
@@ -413,13 +430,13 @@ def test_a_silent_host_is_waited_for(short: Path) -> None:
     slow = threading.Event()
 
     def script(request: bytes) -> bytes:
-        slow.wait(1.5)
+        slow.wait(1.2)
         return OK
 
     with RawHost(short / "sock", script) as host:
         started = time.monotonic()
         assert run("query", "--wait", "0", "/", socket=host.path) == Result(0, b'{"a": 1}', b"")
-        assert time.monotonic() - started > 1.4
+        assert time.monotonic() - started > 1.2
 
 
 def test_verbose_tells_neither_headers_nor_bodies(host: RawHost) -> None:
