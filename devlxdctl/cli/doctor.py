@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from devlxdctl.cli.log import show_log
 from devlxdctl.cli.options import Command, Options
 from devlxdctl.cli.render import Table
 from devlxdctl.errors import ExitStatus
@@ -23,6 +22,7 @@ def doctor(options: Options) -> Table:
       devlxdctl doctor
       devlxdctl -f json doctor | jq -r '.[] | select(.status == "fail") | .fix'
     """
+    from devlxdctl.cli.log import show_log
     from devlxdctl.doctor import examine
 
     show_log(options.verbose)
