@@ -128,14 +128,13 @@ def test_no_command_shows_it_whatever_the_host_does(short: Path) -> None:
     file.write_text(SECRET)
     file.chmod(0o600)
     path = short / "sock"
-    given = [{"DEVLXD_BEARER_TOKEN": SECRET}, {}]
     with RawHost(path, answer(b"no\n", "text/plain", "403 Forbidden")):
-        for argv in COMMANDS:
-            for env in given:
-                options = [] if env else ["--token-file", str(file)]
-                output = _output([*options, *argv], path, env)
-                assert output
-                assert SECRET.encode() not in output, (argv, output)
+        for number, argv in enumerate(COMMANDS):
+            env = {"DEVLXD_BEARER_TOKEN": SECRET} if number % 2 else {}
+            options = [] if env else ["--token-file", str(file)]
+            output = _output([*options, *argv], path, env)
+            assert output
+            assert SECRET.encode() not in output, (argv, output)
 
 
 def test_a_bug_shows_a_traceback_without_it(short: Path) -> None:
