@@ -234,6 +234,7 @@ class _Examination:
             self._skip("api", "/1.0")
             return
         words = words_for(self._path)
+        # As measured: only LXD 6 tells `auth`, only LXD 5.0 no state.
         generation = " 6" if "auth" in state else "" if state.get("state") else " 5.0"
         self._ok("api", f"{words['product']}{generation}, /1.0")
         self._ok("instance", f"{state.get('instance_type')} on {state.get('location')}")

@@ -35,8 +35,10 @@ _HINTS: Final[dict[tuple[Endpoint | Literal["*"], Cause | int], str]] = {
     ("query", 403): "it may take a bearer token that the host trusts: devlxdctl query --token-file FILE …. "
     "Or the devLXD API is switched off; on the host: {client} config set INSTANCE {switch}=true",
     ("ready", "ignored"): "the {product} of this host knows no readiness: upgrade the host",
+    ("pro", 404): "newer LXD offers Ubuntu Pro to its guests; Incus does not",
     ("pro-token", 403): "on the host: pro config set lxd_guest_attach=available, and: "
     "{client} config set INSTANCE ubuntu_pro.guest_attach=available",
+    ("pro-token", 404): "newer LXD offers Ubuntu Pro to its guests; Incus does not",
     ("pro-token", 500): "the host could not get one; on the host: pro status",
 }
 # These three say the same: the endpoint is not there.

@@ -51,5 +51,3 @@ def _write(path: str, data: bytes) -> None:
     with open(descriptor, "wb") as file:
         os.fchmod(descriptor, 0o600)  # whatever the umask took away
         file.write(data)
-        file.flush()
-        os.fsync(descriptor)

@@ -160,13 +160,13 @@ REFUSALS = {
         3,
         answer(b"404 page not found\n", "text/plain; charset=utf-8", "404 Not Found"),
         "this host does not offer it: 404 page not found",
-        "hint: the LXD of this host does not offer it: upgrade the host\n",
+        "hint: newer LXD offers Ubuntu Pro to its guests; Incus does not\n",
     ),
     "200 to anything": (
         3,
         answer(b'["/1.0"]\n'),
         "this host does not offer it",
-        "hint: the LXD of this host does not offer it: upgrade the host\n",
+        "hint: newer LXD offers Ubuntu Pro to its guests; Incus does not\n",
     ),
     "403": (
         4,
@@ -235,10 +235,9 @@ def test_hosts_that_do_not_offer_it(profile: str, command: str, short: Path) -> 
     with Simulator(short / name / "sock", profile=profile) as host:
         result = run("pro", command, socket=host.path)
     path = "/1.0/ubuntu-pro" + ("/token" if command == "token" else "")
-    product = "Incus" if profile == "incus" else "LXD"
     lines = (
         f"devlxdctl: {path}: this host does not offer it: 404 page not found\n"
-        f"hint: the {product} of this host does not offer it: upgrade the host\n"
+        "hint: newer LXD offers Ubuntu Pro to its guests; Incus does not\n"
     )
     assert result == Result(3, b"", lines.encode())
 
@@ -250,12 +249,7 @@ stat -c '%a %F' "$3" >>seen
 stat -c %a "$(dirname "$3")" >>seen
 cat "$3" >attached
 """
-RECIPE = """
-umask 077
-d=$(mktemp -d) && devlxdctl pro token --raw -o "$d/token" &&
-  { printf 'token: '; cat "$d/token"; } >"$d/attach.yaml" && pro attach --attach-config "$d/attach.yaml"
-status=$?; rm -rf "$d"; exit $status
-"""
+RECIPE = Path(__file__).parents[2] / "examples" / "pro-attach.sh"
 
 
 def test_the_recipe_attaches_with_the_token_in_no_arguments(path: Path, short: Path) -> None:
@@ -268,7 +262,7 @@ def test_the_recipe_attaches_with_the_token_in_no_arguments(path: Path, short: P
         "DEVLXD_SOCKET": str(path),
         "TMPDIR": str(short),
     }
-    done = subprocess.run(["sh", "-x", "-c", RECIPE], env=env, cwd=short, capture_output=True, check=True)
+    done = subprocess.run(["sh", "-x", RECIPE], env=env, cwd=short, capture_output=True, check=True)
     assert (short / "attached").read_text() == "token: C1secret\n"
     arguments, *facts = (short / "seen").read_text().splitlines()
     assert re.fullmatch(r"/bin/sh \S+/bin/pro attach --attach-config \S+/attach\.yaml ", arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shutil
 import socket
 import subprocess
 import threading
@@ -21,6 +22,9 @@ from tests.rawhost import RawHost, answer
 OK = answer(b'{"a": 1}', extra="X-One: 1\r\nX-Two: a: b \xfc\r\nX-One: 2\r\n")
 OURS = f"Host: localhost\r\nUser-Agent: devlxdctl/{__version__}\r\nAccept: */*\r\n"
 JSON = "Content-Type: application/json\r\n"
+
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture
@@ -479,3 +483,20 @@ def test_on_the_simulator(short: Path) -> None:
     assert result.stderr == (
         b'<a href="/1.0">Temporary Redirect</a>.\n\ndevlxdctl: //1.0: the host answered with status 307\n'
     )
+
+
+def test_the_recipe_makes_attaches_and_deletes_a_volume(short: Path) -> None:
+    if shutil.which("jq") is None:
+        pytest.skip("jq is not installed")
+    path = f"{Path(PROGRAM).parent}:{os.defpath}"
+    with Simulator(short / "sock", EXAMPLES / "guest.yaml") as host:
+
+        def recipe(token: str) -> Result:
+            env = {"PATH": path, "DEVLXD_SOCKET": str(host.path), "DEVLXD_BEARER_TOKEN": token}
+            done = subprocess.run([EXAMPLES / "volume.sh"], env=env, capture_output=True, check=False)
+            return Result(done.returncode, done.stdout, done.stderr)
+
+        device = b"data\tdisk\t\tpath=/srv/data\tpool=default\tsource=data\n"
+        assert recipe("devlxd-token-of-web1") == Result(0, device, b"")
+        assert "data" not in host.show()["devices"]
+        assert recipe("last-years-token").status == 4

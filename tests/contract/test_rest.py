@@ -44,7 +44,7 @@ def test_pro(host: Host) -> None:
         return
     lines = (
         "devlxdctl: /1.0/ubuntu-pro/token: this host does not offer it: 404 page not found\n"
-        f"hint: the {expected.product} of this host does not offer it: upgrade the host\n"
+        "hint: newer LXD offers Ubuntu Pro to its guests; Incus does not\n"
     )
     assert devlxdctl(host, "pro", "token") == Result(3, b"", lines.encode())
 
