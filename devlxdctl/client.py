@@ -13,7 +13,8 @@ from devlxdctl.errors import InvalidRequest, NotFound, NotSupported, UnexpectedA
 from devlxdctl.exchange import Answer, Question
 from devlxdctl.hints import hint
 from devlxdctl.models import Device, ProSettings, ProToken, State
-from devlxdctl.session import CONNECTIONS, HostSession, Token, log
+from devlxdctl.session import CONNECTIONS, HostSession, log
+from devlxdctl.tokens import Token
 
 if TYPE_CHECKING:
     from devlxdctl.query import Query, Reply
@@ -40,10 +41,11 @@ class Client:
     def __init__(
         self, socket: str | os.PathLike[str] | None = None, wait: float | None = None, token: Token = None
     ) -> None:
-        self._session = HostSession(socket, wait, token)
+        self.session = HostSession(socket, wait, token)
         self._has_token = token is not None
         self._distrusted = False
         self._instance_type: str | None = None
+        self._warned: set[str] = set()
 
     def __enter__(self) -> Client:
         return self
@@ -55,7 +57,7 @@ class Client:
 
     def close(self) -> None:
         """Closes the connections. The client can be used again, and connects anew."""
-        self._session.close()
+        self.session.close()
 
     def versions(self) -> list[str]:
         """The versions of the API that the host offers, as paths: `["/1.0"]`."""
@@ -67,7 +69,7 @@ class Client:
         Warns in the log `devlxdctl`, once, when the host does not trust the token: one that is not its own it
         ignores in silence.
         """
-        state = cast(State, self._session.get_json("/1.0", "state", dict))
+        state = cast(State, self.session.get_json("/1.0", "state", dict))
         distrusted = self._has_token and state.get("auth") == "untrusted"
         if distrusted and not self._distrusted:
             log.warning("the host does not trust the bearer token that was given")
@@ -90,9 +92,9 @@ class Client:
         wanted = "Ready" if ready else "Started"
         for pause in (*_READY_PAUSES, None):
             body = b'{"state":"%s"}' % wanted.encode()
-            answer = self._session.ask(Question("PATCH", "/1.0", "ready", body))
+            answer = self.session.ask(Question("PATCH", "/1.0", "ready", body))
             if answer.body:
-                self._session.parse(answer, "/1.0")
+                self.session.parse(answer, "/1.0")
                 raise self._ready_ignored("this host ignores it")
             if self.is_ready() is ready:
                 return
@@ -109,7 +111,7 @@ class Client:
         if not all(entry.startswith(_KEYS) for entry in entries):
             raise UnexpectedAnswer("/1.0/config", "the answer is no list of config keys", http_status=200)
         keys = sorted({entry.removeprefix(_KEYS) for entry in entries})
-        return [key for key in keys if _matches(key, patterns)] if patterns else keys
+        return [key for key in keys if matches(key, patterns)] if patterns else keys
 
     def config_value(self, key: str) -> str:
         """The value of one config key. Raises `NotFound` where it is not set."""
@@ -118,7 +120,7 @@ class Client:
         if self._is_read_twice(key):
             raise NotSupported(key, _READ_TWICE)
         path = _KEYS + quote(key, safe="", errors="surrogateescape")
-        return _text(self._session.ask(Question("GET", path, "key", key=key)), key)
+        return _text(self.session.ask(Question("GET", path, "key", key=key)), key)
 
     def config_values(self, keys: Iterable[str], default: str | None = None) -> dict[str, str]:
         """The values of `keys`, in that order, `default` for one that is not set: read several at a time.
@@ -128,7 +130,7 @@ class Client:
         found = self._read(keys)
         missing = [key for key, value in found.items() if value is None]
         if missing and default is None:
-            advice = hint(self._session.socket, "key", 404, key=missing[0])
+            advice = hint(self.session.socket, "key", 404, key=missing[0])
             raise NotFound(", ".join(missing), "not set on this instance", hint=advice, http_status=404)
         return {key: default or "" if value is None else value for key, value in found.items()}
 
@@ -138,12 +140,17 @@ class Client:
         A key that is unset before it is read is left out. So is one that cannot be read here, with a warning
         in the log `devlxdctl`.
         """
+        return self.config_found(self.config_keys(patterns))
+
+    def config_found(self, keys: Iterable[str]) -> dict[str, str]:
+        """The values of those of `keys` that are set, in that order; others are left out as `config` does."""
         readable = []
-        for key in self.config_keys(patterns):
-            if self._is_read_twice(key):
-                log.warning("%s: %s", key, _READ_TWICE)
-            else:
+        for key in keys:
+            if not self._is_read_twice(key):
                 readable.append(key)
+            elif key not in self._warned:
+                self._warned.add(key)
+                log.warning("%s: %s", key, _READ_TWICE)
         return {key: value for key, value in self._read(readable).items() if value is not None}
 
     def _read(self, keys: Iterable[str]) -> dict[str, str | None]:
@@ -158,7 +165,7 @@ class Client:
 
     def devices(self) -> dict[str, Device]:
         """The devices of the instance by name, those of its profiles included, in the host's order."""
-        devices = self._session.get_json("/1.0/devices", "devices", dict)
+        devices = self.session.get_json("/1.0/devices", "devices", dict)
         if not all(isinstance(device, dict) for device in devices.values()):
             raise UnexpectedAnswer("/1.0/devices", "the answer is no map of devices", http_status=200)
         return cast("dict[str, Device]", devices)
@@ -169,11 +176,11 @@ class Client:
         Decoded as the values of config keys are.
         """
         path = "/1.0/meta-data"
-        return _text(self._session.ask(Question("GET", path, "metadata")), path)
+        return _text(self.session.ask(Question("GET", path, "metadata")), path)
 
     def pro_settings(self) -> ProSettings:
         """Whether this guest may be attached to the Ubuntu Pro of its host."""
-        return cast(ProSettings, self._session.get_json("/1.0/ubuntu-pro", "pro", dict))
+        return cast(ProSettings, self.session.get_json("/1.0/ubuntu-pro", "pro", dict))
 
     def pro_token(self) -> ProToken:
         """A token to attach this guest to Ubuntu Pro with: each call makes the host issue one.
@@ -183,7 +190,7 @@ class Client:
         """
         path = "/1.0/ubuntu-pro/token"
         question = Question("POST", path, "pro-token", silence=_PRO_SILENCE, repeatable=False)
-        token = cast(ProToken, self._session.ask_json(question, dict))
+        token = cast(ProToken, self.session.ask_json(question, dict))
         secret = token.get("guest_token")
         if not isinstance(secret, str) or not secret:
             raise UnexpectedAnswer(path, "the answer holds no token", http_status=200)
@@ -191,16 +198,18 @@ class Client:
 
     def query(self, query: Query) -> Reply:
         """Sends any request as it is: the way to what has no method here. No status is an error."""
-        return self._session.query(query)
+        from devlxdctl.query import send
+
+        return send(self.session, query)
 
     def _strings(self, path: str, endpoint: Literal["versions", "config"]) -> list[str]:
-        entries = self._session.get_json(path, endpoint, list)
+        entries = self.session.get_json(path, endpoint, list)
         if not all(isinstance(entry, str) for entry in entries):
             raise UnexpectedAnswer(path, "the answer is no list of strings", http_status=200)
         return cast("list[str]", entries)
 
     def _ready_ignored(self, why: str) -> NotSupported:
-        return NotSupported("ready", why, hint=hint(self._session.socket, "ready", "ignored"))
+        return NotSupported("ready", why, hint=hint(self.session.socket, "ready", "ignored"))
 
     def _is_read_twice(self, key: str) -> bool:
         """Whether an agent stands between, which decodes the key once more than it was encoded.
@@ -222,7 +231,8 @@ def _text(answer: Answer, what: str) -> str:
     return answer.body.decode("utf-8", "surrogateescape")
 
 
-def _matches(key: str, patterns: Sequence[str]) -> bool:
+def matches(key: str, patterns: Sequence[str]) -> bool:
+    """Whether a key matches one of the patterns, each a shell's glob over the whole key."""
     from fnmatch import fnmatchcase
 
     return any(fnmatchcase(key, pattern) for pattern in patterns)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import stat
 import time
 from collections.abc import Callable
@@ -21,11 +20,12 @@ from devlxdctl.errors import (
     UnexpectedAnswer,
     Unreachable,
 )
-from devlxdctl.exchange import SILENCE, Question
+from devlxdctl.exchange import Question
 from devlxdctl.failures import SOCKETS
 from devlxdctl.guestsigns import guest_signs
 from devlxdctl.hints import hint, words_for
-from devlxdctl.session import HostSession, Token, socket_path, usable_token
+from devlxdctl.session import HostSession, socket_path
+from devlxdctl.tokens import Token, usable_token
 
 CHECKS: Final = (
     *("guest", "directory", "socket", "permission", "user", "connection", "answer", "api", "instance"),
@@ -216,7 +216,7 @@ class _Examination:
             devices = self._try("devices", client.devices)
             if devices is not None:
                 self._ok("devices", _count(len(devices), "device"))
-            if self._try("events", lambda: connect_events(path, self._token)):
+            if self._try("events", lambda: _connects(session)):
                 self._ok("events", "a websocket connects")
             self._images(session)
             self._pro(client)
@@ -308,33 +308,9 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" + ("" if number == 1 else "s")
 
 
-def connect_events(path: str, token: str | None) -> bool:
-    """Opens a websocket for events, and closes it. Raises `Unreachable` where that is refused."""
-    import websocket
+def _connects(session: HostSession) -> bool:
+    """Opens the stream of events, and closes it. Raises what keeps it from that."""
+    from devlxdctl.events import TYPES, Events, Queue
 
-    given = [f"Authorization: Bearer {token}"] if token else []
-    connection = socket.socket(socket.AF_UNIX)
-    try:
-        connection.settimeout(SILENCE)
-        connection.connect(path)
-        stream = websocket.WebSocket()
-        stream.connect(  # type: ignore[no-untyped-call]  # as its whole package
-            "ws://localhost/1.0/events",
-            socket=connection,
-            header=given,
-            suppress_origin=True,  # hosts compare it with Host, where they look at it
-            redirect_limit=0,
-        )
-    except websocket.WebSocketBadStatusException as error:
-        status = error.status_code
-        raise Unreachable(
-            "/1.0/events",
-            f"the host answered with status {status}",
-            hint=hint(path, "query", status),
-            http_status=status,
-        ) from error
-    except (OSError, websocket.WebSocketException) as error:
-        raise Unreachable("/1.0/events", "no websocket connects", hint=hint(path, "query", 500)) from error
-    finally:
-        connection.close()
-    return True
+    with Events(session, TYPES, Queue()):
+        return True

@@ -11,7 +11,17 @@ import os
 from typing import Final, Literal
 
 Endpoint = Literal[
-    "versions", "state", "ready", "config", "key", "devices", "metadata", "pro", "pro-token", "query"
+    "versions",
+    "state",
+    "ready",
+    "config",
+    "key",
+    "devices",
+    "events",
+    "metadata",
+    "pro",
+    "pro-token",
+    "query",
 ]
 Cause = Literal["absent", "agent", "denied", "ignored", "refused", "silent", "token"]
 

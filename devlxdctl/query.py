@@ -26,7 +26,9 @@ from devlxdctl.errors import (
     UnexpectedAnswer,
     Unreachable,
 )
+from devlxdctl.exchange import Question
 from devlxdctl.hints import hint
+from devlxdctl.session import HostSession, log
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CHUNK: Final = 128 * 1024
@@ -134,8 +136,50 @@ class Reply:
             return NotPermitted(what, why, hint=advice, http_status=status)
         if status >= 500:
             advice = hint(self._socket_path, "query", status)
-            return Unreachable(what, why, hint=advice, http_status=status)
+            from devlxdctl.failures import RESTARTING
+
+            passing = status in RESTARTING
+            return Unreachable(what, why, hint=advice, http_status=status, passing=passing)
         return UnexpectedAnswer(what, why, http_status=status)
+
+
+def send(session: HostSession, query: Query) -> Reply:
+    """Sends `query` as it is, and returns when its answer begins. No status of it is an error.
+
+    A GET is sent again while the host restarts; its last answer is returned when that takes too long.
+    """
+    query.check()
+    last: list[Reply] = []
+
+    def attempt(question: Question) -> Reply:
+        while last:
+            last.pop().close()
+        path, authorization = session.locate(), session.authorization()
+        try:
+            reply = exchange(path, query, authorization)
+        except DevLXDError:  # of the body's file
+            raise
+        except Exception as error:
+            from devlxdctl.failures import no_answer
+
+            raise no_answer(error, path, "query", None) from error
+        log.debug("%s %s: %d", query.method, query.path, reply.status)
+        refused = reply.refused()
+        if isinstance(refused, Unreachable) and refused.passing and question.repeatable:
+            last.append(reply)
+            raise refused
+        return reply
+
+    question = Question(query.method, query.path, "query", repeatable=query.is_repeatable)
+    try:
+        return session.repeat(attempt, question)
+    except Unreachable:
+        if not last:
+            raise
+        return last.pop()
+    finally:
+        while last:
+            last.pop().close()
 
 
 def exchange(socket_path: str, query: Query, authorization: dict[str, str]) -> Reply:

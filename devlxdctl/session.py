@@ -7,6 +7,7 @@ the first request is made.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
@@ -18,6 +19,7 @@ from devlxdctl.errors import (
     DevLXDError,
     InvalidRequest,
     NoHost,
+    NotPermitted,
     NotSupported,
     TimedOut,
     UnexpectedAnswer,
@@ -25,12 +27,10 @@ from devlxdctl.errors import (
 )
 from devlxdctl.exchange import Answer, Question, Stream
 from devlxdctl.hints import Endpoint, hint
-from devlxdctl.tokens import is_sendable
+from devlxdctl.tokens import Token, usable_token
 
 if TYPE_CHECKING:
     import requests
-
-    from devlxdctl.query import Query, Reply
 
 _T = TypeVar("_T")
 
@@ -46,8 +46,6 @@ _LAST_SILENCE: Final = 1.0  # what a host has to answer at least, however little
 _TELL_AFTER: Final = 1.0
 _PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.5)
 _SOCKET_PATH_LIMIT: Final = 107  # bytes, of sockaddr_un's 108 with its closing NUL
-
-Token = str | Callable[[], str | None] | None
 
 
 def socket_path(given: str | os.PathLike[str] | None = None) -> str:
@@ -92,6 +90,10 @@ class HostSession:
         self._wait = wait
         self._token = token
         self._deadline: float | None = None
+        self._limit: float | None = None
+        self._until: float | None = None
+        self._persistent = False
+        self._bears_refusal = False
         self._session: requests.Session | None = None
         self._opening = threading.Lock()
         self.socket = ""
@@ -133,96 +135,92 @@ class HostSession:
         except (ValueError, RecursionError) as error:
             raise UnexpectedAnswer(what, "the answer is not valid JSON", http_status=answer.status) from error
 
+    def persist(self, refused: bool = False) -> None:
+        """Bears any absence of the host from now on, however long, as long-running commands do.
+
+        With `refused`, a 403 counts as one too, since that is how a connection that is still open learns that
+        the API was switched off. To be said only where the same was answered before. A 401 never counts.
+        """
+        self._persistent = True
+        self._bears_refusal = refused
+
+    def limit(self, seconds: float) -> None:
+        """Ends every attempt to reach the host, so many seconds from now, with `TimedOut`."""
+        self._limit = seconds
+        self._until = time.monotonic() + seconds
+
+    def locate(self) -> str:
+        """The path of the socket as things are now. Raises `InvalidRequest` for one that cannot be."""
+        self.socket = socket_path(self._given)
+        return self.socket
+
+    def authorization(self) -> dict[str, str]:
+        """The header that carries the bearer token, if there is one."""
+        token = usable_token(self._token)
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
     def ask(self, question: Question) -> Answer:
         """Asks the host, again while it restarts, and returns its whole answer.
 
         Raises the error that the failure or the status stands for.
         """
-        return self._repeat(self._whole, question)
+        return self.repeat(self._whole, question)
 
     def open(self, question: Question) -> Stream:
         """As `ask`, but returns when the answer begins: a connection lost after that is the caller's."""
-        return self._repeat(self._begin, question)
+        return self.repeat(self._begin, question)
 
-    def query(self, query: Query) -> Reply:
-        """Sends `query` as it is, and returns when its answer begins. No status of it is an error.
-
-        A GET is sent again while the host restarts, as in `ask`.
-        """
-        from devlxdctl.failures import RESTARTING, no_answer
-        from devlxdctl.query import exchange
-
-        query.check()
-        last: list[Reply] = []
-
-        def once(question: Question) -> Reply:
-            while last:
-                last.pop().close()
-            self.socket = socket_path(self._given)
-            authorization = self._authorization()
-            try:
-                reply = exchange(self.socket, query, authorization)
-            except DevLXDError:  # of the body's file
-                raise
-            except Exception as error:
-                raise no_answer(error, self.socket, "query", None) from error
-            log.debug("%s %s: %d", query.method, query.path, reply.status)
-            refused = reply.refused() if reply.status in RESTARTING and question.repeatable else None
-            if refused is not None:
-                last.append(reply)
-                raise refused
-            return reply
-
-        question = Question(query.method, query.path, "query", repeatable=query.is_repeatable)
-        try:
-            return self._repeat(once, question)
-        except Unreachable:
-            if not last:
-                raise
-            return last.pop()
-        finally:
-            while last:
-                last.pop().close()
-
-    def _repeat(self, function: Callable[[Question], _T], question: Question) -> _T:
+    def repeat(self, attempt: Callable[[Question], _T], question: Question) -> _T:
+        """What `attempt` returns: made again while the host restarts, as the session bears it."""
         # Not urllib3's Retry: it counts attempts and not time, and ends at the headers, where the answer of a
         # dying host only begins.
         first_failure: float | None = None
         told = False
-        for attempt in range(2**31):
+        for number in range(2**31):
             start = time.monotonic()
             if self._wait is not None and self._deadline is None:
                 self._deadline = start + self._wait
             try:
-                return function(question)
-            except (NoHost, Unreachable) as error:
+                return attempt(question)
+            except DevLXDError as error:
                 if not self._bears(error, question):
                     raise
                 now = time.monotonic()
                 first_failure = first_failure or start
-                end = first_failure + GRACE if self._deadline is None else self._deadline
+                end = self._end(first_failure)
                 if now >= end:
                     raise self._given_up(error, now - first_failure) from error
-                pause = min(_PAUSES[min(attempt, len(_PAUSES) - 1)], end - now)
-                log.debug("%s %s: %s; again in %.2f s", *question[:2], error.why, pause)
+                pause = min(_PAUSES[min(number, len(_PAUSES) - 1)], end - now)
+                log.debug("%s %s: %s; again in %.2f s", question.method, question.path, error.why, pause)
                 if now - first_failure > _TELL_AFTER and not told:
                     log.info("waiting for the host: %s", error)
                     told = True
             time.sleep(pause)
         raise AssertionError("unreachable")
 
-    def _bears(self, error: NoHost | Unreachable, question: Question) -> bool:
-        waits = self._wait is not None
+    def _bears(self, error: DevLXDError, question: Question) -> bool:
+        waits = self._persistent or self._wait is not None
         if isinstance(error, NoHost):
             return waits and error.may_come
-        return (waits or error.passing) and (question.repeatable or not error.sent)
+        if isinstance(error, Unreachable):
+            return (waits or error.passing) and (question.repeatable or not error.sent)
+        return self._bears_refusal and isinstance(error, NotPermitted) and error.http_status != 401
 
-    def _given_up(self, error: NoHost | Unreachable, tried: float) -> DevLXDError:
-        if self._wait is not None:
-            kind: type[TimedOut | Unreachable] = TimedOut
-            passed = f"waited {self._wait:g} s"
-        else:
-            kind, passed = Unreachable, f"tried for {tried:.0f} s"
+    def _end(self, first_failure: float) -> float:
+        ends = [] if self._until is None else [self._until]
+        if not self._persistent:
+            ends.append(first_failure + GRACE if self._deadline is None else self._deadline)
+        return min(ends, default=math.inf)
+
+    def _given_up(self, error: DevLXDError, tried: float) -> DevLXDError:
+        waited = self._wait
+        if self._until is not None and time.monotonic() >= self._until:
+            waited = self._limit
+        kind, passed = (
+            (Unreachable, f"tried for {tried:.0f} s")
+            if waited is None
+            else (TimedOut, f"waited {waited:g} s")
+        )
         return kind(error.what, f"{error.why}; {passed}", hint=error.hint, http_status=error.http_status)
 
     def _whole(self, question: Question) -> Answer:
@@ -243,12 +241,13 @@ class HostSession:
     def _begin(self, question: Question) -> Stream:
         from urllib.parse import quote
 
-        self.socket = socket_path(self._given)
+        self.locate()
         session = self._connections()
-        headers = {**question.headers, **self._authorization()}
+        headers = {**question.headers, **self.authorization()}
         limit = question.silence
-        if self._deadline is not None and limit is not None:
-            limit = min(limit, max(self._deadline - time.monotonic(), _LAST_SILENCE))
+        end = self._end(math.inf)
+        if limit is not None and end < math.inf:
+            limit = min(limit, max(end - time.monotonic(), _LAST_SILENCE))
         from devlxdctl.failures import no_answer, refusal
 
         try:
@@ -285,19 +284,6 @@ class HostSession:
 
                 self._session = new_session(f"devlxdctl/{__version__}", CONNECTIONS)
             return self._session
-
-    def _authorization(self) -> dict[str, str]:
-        token = usable_token(self._token)
-        return {"Authorization": f"Bearer {token}"} if token else {}
-
-
-def usable_token(token: Token) -> str | None:
-    """The token itself, None where there is none. Raises `InvalidRequest` for what cannot be sent."""
-    text = token() if callable(token) else token
-    if text and not is_sendable(text):
-        # Said here: the library that would notice puts the value into its error.
-        raise InvalidRequest("bearer token", "it holds characters that no token has")
-    return text or None
 
 
 def _refuse_constant(name: str) -> None:

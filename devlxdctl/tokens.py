@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from typing import Final
 
-from devlxdctl.errors import BadData, DevLXDError, NotPermitted
+from devlxdctl.errors import BadData, DevLXDError, InvalidRequest, NotPermitted
 
 log = logging.getLogger("devlxdctl")
+
+Token = str | Callable[[], str | None] | None
+"""A bearer token, or a function that returns it."""
 
 _LIMIT: Final = 64 * 1024
 """Bytes; the tokens of LXD, which are JWTs, have less than 1 KiB."""
@@ -17,6 +21,15 @@ _LIMIT: Final = 64 * 1024
 def is_sendable(token: str) -> bool:
     """Whether `token` can stand in a header, as one word."""
     return token != "" and token.isascii() and token.isprintable() and " " not in token
+
+
+def usable_token(token: Token) -> str | None:
+    """The token itself, None where there is none. Raises `InvalidRequest` for what cannot be sent."""
+    text = token() if callable(token) else token
+    if text and not is_sendable(text):
+        # Said here: the library that would notice puts the value into its error.
+        raise InvalidRequest("bearer token", "it holds characters that no token has")
+    return text or None
 
 
 class TokenFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable
@@ -89,9 +90,11 @@ class RawHost:
                     self._send(connection, given)
                 if given is None or not _is_whole(given):
                     break
-            connection.shutdown(socket.SHUT_RDWR)
         except OSError:  # the client has gone away
-            return
+            pass
+        finally:
+            with contextlib.suppress(OSError):  # so has the connection
+                connection.shutdown(socket.SHUT_RDWR)
 
     def _send(self, connection: socket.socket, given: bytes) -> None:
         connection.sendall(given)

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from devlxdctl.cli import config, devices, doctor, dump, pro, query, state, wait
+from devlxdctl.cli import config, devices, doctor, dump, events, pro, query, state, wait
 from devlxdctl.cli.options import Group, Options, show_version
 from devlxdctl.cli.render import ReaderGone, render, say
 from devlxdctl.errors import DevLXDError, ExitStatus
@@ -66,6 +66,7 @@ for command in (
     state.ready,
     config.config,
     devices.devices,
+    events.events,
     wait.wait,
     pro.pro,
     dump.metadata,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import signal
+from collections.abc import Iterator
 
 import click
 
-from devlxdctl.cli.options import Command, Group, Options
-from devlxdctl.cli.render import Bare, Table, say
+from devlxdctl.cli.commands import own_environment, run_hook
+from devlxdctl.cli.options import Command, Group, Options, Seconds, Words
+from devlxdctl.cli.render import Bare, Line, Lines, Table, compact, say, stdout_descriptor
 from devlxdctl.cli.variables import assignments, variables
 from devlxdctl.errors import BadData
 
@@ -118,7 +119,7 @@ def run(ctx: click.Context, patterns: tuple[str, ...], prefix: str | None) -> No
     if not command:
         raise click.UsageError("Missing '-- COMMAND' at the end.")
     found = ctx.ensure_object(Options).client().config(patterns)
-    environment = _own_environment() | variables(found, prefix)
+    environment = own_environment() | variables(found, prefix)
     # Python ignores these two, and what it ignores would stay ignored.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
@@ -131,12 +132,43 @@ def run(ctx: click.Context, patterns: tuple[str, ...], prefix: str | None) -> No
         ctx.exit(127 if isinstance(error, FileNotFoundError) else 126)
 
 
-def _own_environment() -> dict[str, str]:
-    """This process's environment as it came, less the bearer token."""
-    environment = dict(os.environ)
-    environment.pop("DEVLXD_BEARER_TOKEN", None)
-    # In the C locale, Python sets LC_CTYPE for itself and its children. The kernel knows what it was before.
-    with contextlib.suppress(OSError), open("/proc/self/environ", "rb") as file:
-        if b"\0LC_CTYPE=" not in b"\0" + file.read():
-            environment.pop("LC_CTYPE", None)
-    return environment
+@config.command()
+@_patterns
+@click.option("--exec", "command", type=Words(), help="Run this for each line, without a shell.")
+@click.option("--count", type=click.IntRange(1), help="End after so many changes.")
+@click.option(
+    "--interval", type=Seconds(), default=60, show_default=True, help="Read everything so often; 0: never."
+)
+@click.pass_obj
+def watch(
+    options: Options, patterns: tuple[str, ...], command: list[str] | None, count: int | None, interval: float
+) -> Lines:
+    """Show the keys and values, and from then on every change, whatever becomes of the host.
+
+    A line has the action (initial, added, changed, removed), the key, its value and its old one. CMD gets the
+    value on its standard input, and DEVLXD_KEY, DEVLXD_ACTION, and where they fit DEVLXD_VALUE and
+    DEVLXD_OLD_VALUE in its environment. The next line comes when it has ended.
+
+    \b
+    Example:
+      devlxdctl config watch 'user.*'
+      devlxdctl config watch user.domain --exec 'systemctl reload nginx'
+    """
+    from devlxdctl.watch import config_changes
+
+    changes = config_changes(options.client(), patterns, interval or None, stdout_descriptor())
+
+    def lines() -> Iterator[Line]:
+        left = count
+        for change in changes:
+            fields = {"key": change.key, "value": change.value, "old_value": change.old_value}
+            cells = (change.action, change.key, change.value or "", change.old_value or "")
+            yield Line(compact({**fields, "action": change.action}), cells)
+            if command is not None:
+                run_hook(command, change)
+            if left is not None and change.action != "initial":
+                left -= 1
+                if left == 0:
+                    return
+
+    return Lines(lines())

@@ -11,6 +11,7 @@ from devlxdctl.cli.render import Table, as_text
 from devlxdctl.errors import NotFound
 from devlxdctl.models import Device
 
+HEADER = ("NAME", "TYPE", "INTERFACE", "OPTIONS")
 _NET = "/sys/class/net"
 
 
@@ -35,16 +36,16 @@ def devices(options: Options, name: str | None, kind: str | None) -> Table:
         for each, device in options.client().devices().items()
         if kind is None or device.get("type") == kind
     }
-    header = ("NAME", "TYPE", "INTERFACE", "OPTIONS")
     if name is None:
-        return Table(found, header, [_row(each, device) for each, device in found.items()])
+        return Table(found, HEADER, [row(each, device) for each, device in found.items()])
     if name not in found:
         why = "the instance has no such device" + (f" of type {kind}" if kind else "")
         raise NotFound(name, why, hint="devlxdctl devices")
-    return Table(found[name], header, [_row(name, found[name])])
+    return Table(found[name], HEADER, [row(name, found[name])])
 
 
-def _row(name: str, device: Device) -> list[str]:
+def row(name: str, device: Device) -> list[str]:
+    """A device as the cells of its row."""
     rest = [f"{key}={as_text(value)}" for key, value in device.items() if key != "type"]
     kind = as_text(device.get("type", ""))
     return [name, kind, _interface(device) or "-" if kind == "nic" else "", *rest]

@@ -13,7 +13,7 @@ from devlxdctl import __version__
 
 if TYPE_CHECKING:
     from devlxdctl.client import Client
-    from devlxdctl.session import Token
+    from devlxdctl.tokens import Token
 
 
 class Options:
@@ -45,18 +45,39 @@ class Options:
         return TokenFile(self.token_file)
 
 
+class Words(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of Click only
+    """A command line, split as a shell would split it."""
+
+    name = "cmd"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        import shlex
+
+        try:
+            words = shlex.split(value) if isinstance(value, str) else value
+        except ValueError as error:
+            self.fail(f"{value!r}: {str(error).lower()}", param, ctx)
+        if not words:
+            self.fail("it is empty", param, ctx)
+        return list(words)
+
+
 class Seconds(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of Click only
-    """A number of seconds, finite and not negative."""
+    """A number of seconds, finite and not less than `least`."""
 
     name = "seconds"
+
+    def __init__(self, least: float = 0) -> None:
+        self.least = least
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         try:
             seconds = float(value)
         except ValueError:
             seconds = math.nan
-        if not 0 <= seconds < math.inf:
-            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        if not self.least <= seconds < math.inf:
+            from_here = f" from {self.least:g} on" if self.least else ""
+            self.fail(f"{value!r} is not a number of seconds{from_here}", param, ctx)
         return seconds
 
 

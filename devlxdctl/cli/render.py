@@ -57,26 +57,42 @@ class Raw(NamedTuple):
     error: bool = False
 
 
+class Line(NamedTuple):
+    """One line of a stream: as JSON text, and as cells."""
+
+    json: str
+    cells: Sequence[str]
+
+
+class Lines(NamedTuple):
+    """A stream of lines, each written and flushed before the next is asked for."""
+
+    lines: Iterable[Line]
+
+
 class ReaderGone(Exception):
     """Who read stdout has gone away: a quiet end."""
 
 
-Output = Bare | Table | Document | Raw | None
+Output = Bare | Table | Document | Lines | Raw | None
 
 
 def render(output: Output, as_json: bool) -> ExitStatus:
-    """Writes what a command returned to stdout, whole, and returns the status to end with.
+    """Writes what a command returned to stdout, and returns the status to end with.
 
     Raises `BadData` when stdout cannot be written, `ReaderGone` when nobody reads it any more.
     """
     if output is None:
+        return ExitStatus.OK
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    if isinstance(output, Lines):
+        _stream(output.lines, as_json, terminal)
         return ExitStatus.OK
     if isinstance(output, Raw):
         from devlxdctl.cli.rawoutput import write_raw
 
         write_raw(output.chunks, output.error)
         return ExitStatus.OK
-    terminal = sys.stdout is not None and sys.stdout.isatty()
     write_stdout(rendered(output, as_json, terminal))
     return output.status if isinstance(output, Table) else ExitStatus.OK
 
@@ -91,6 +107,26 @@ def rendered(output: Bare | Table | Document, as_json: bool, terminal: bool = Fa
         end = "\n" if output.newline and not output.text.endswith("\n") else ""
         text = clean(output.text + end, keep="\t\n") if terminal else output.text + end
     return _encode(text)
+
+
+def _stream(lines: Iterable[Line], as_json: bool, terminal: bool) -> None:
+    try:
+        for line in lines:
+            if as_json:
+                text = _harmless(line.json) if terminal else line.json
+            else:
+                text = ("  " if terminal else "\t").join(map(_cell, line.cells))
+            write_stdout(_encode(text + "\n"))
+    except BrokenPipeError as error:  # noticed while there was nothing to write
+        raise ReaderGone from error
+
+
+def stdout_descriptor() -> int | None:
+    """The descriptor behind stdout, None where there is none."""
+    try:
+        return None if sys.stdout is None else sys.stdout.fileno()
+    except OSError:
+        return None
 
 
 def say(line: str) -> None:
@@ -119,18 +155,28 @@ def clean(text: str, keep: str = "") -> str:
 
 def as_text(data: Any) -> str:
     """A piece of a JSON document as text: a string as it is, anything else as compact JSON."""
-    return data if isinstance(data, str) else _compact(data)
+    return data if isinstance(data, str) else compact(data)
 
 
-def _compact(data: Any) -> str:
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+def compact(data: Any) -> str:
+    """`data` as JSON on one line, with no spaces but its own."""
+    return _valid(json.dumps(data, ensure_ascii=False, separators=(",", ":")))
 
 
 def _json(data: Any, indent: bool) -> str:
-    text = json.dumps(data, ensure_ascii=False, indent=2) if indent else _compact(data)
-    # A lone surrogate, from a value that is no UTF-8, can only be written as JSON's own escape. DEL and the
-    # C1 control characters may stand in JSON, but not on a terminal.
-    return re.sub("[\x7f-\x9f\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
+    if not indent:
+        return compact(data)
+    return _harmless(_valid(json.dumps(data, ensure_ascii=False, indent=2)))
+
+
+def _valid(text: str) -> str:
+    """JSON that is UTF-8: half of a surrogate pair, which stands for a byte that is none, is escaped."""
+    return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _harmless(text: str) -> str:
+    """JSON for a terminal, which may hold DEL and the C1 control characters unescaped."""
+    return re.sub("[\x7f-\x9f]", lambda match: f"\\u{ord(match[0]):04x}", _valid(text))
 
 
 def tab_separated(table: Table) -> str:

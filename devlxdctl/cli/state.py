@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from devlxdctl.cli.options import Command, Options
+from devlxdctl.cli.options import Command, Options, Seconds
 from devlxdctl.cli.render import Bare, Table, as_text
 from devlxdctl.errors import ExitStatus, NotFound
 
@@ -45,8 +45,12 @@ def state(options: Options, field: str | None) -> Bare | Table:
 @click.command(cls=Command)
 @click.option("--unset", is_flag=True, help="Say that the instance is not ready any more.")
 @click.option("--check", is_flag=True, help="Change nothing: end with 0 if it is Ready, with 6 if not.")
+@click.option("--hold", is_flag=True, help="Stay, and tell it again whenever the host has forgotten.")
+@click.option(
+    "--interval", type=Seconds(0.1), default=10, show_default=True, help="Look so often, with --hold."
+)
 @click.pass_context
-def ready(ctx: click.Context, unset: bool, check: bool) -> None:
+def ready(ctx: click.Context, unset: bool, check: bool, hold: bool, interval: float) -> None:
     """Tell the host that the instance is Ready.
 
     Ends with 3 on a host that knows no readiness, even where it says yes.
@@ -57,9 +61,13 @@ def ready(ctx: click.Context, unset: bool, check: bool) -> None:
       devlxdctl ready
       devlxdctl ready --check || echo not yet
     """
-    if unset and check:
-        raise click.UsageError("--unset and --check exclude each other.")
+    if unset + check + hold > 1:
+        raise click.UsageError("--unset, --check and --hold exclude each other.")
     client = ctx.ensure_object(Options).client()
+    if hold:
+        from devlxdctl.watch import hold_ready
+
+        hold_ready(client, interval)
     if not check:
         client.set_ready(not unset)
     elif not client.is_ready():

@@ -190,7 +190,7 @@ USAGE: list[tuple[list[str], str]] = [
     (["state", "--wait", "soon"], "Invalid value for '--wait': 'soon' is not a number of seconds"),
     (["state", "--wait", "nan"], "Invalid value for '--wait': 'nan' is not a number of seconds"),
     (["wait", "host", "--timeout", "-1"], "Invalid value for '--timeout': '-1' is not a number of seconds"),
-    (["ready", "--unset", "--check"], "--unset and --check exclude each other."),
+    (["ready", "--unset", "--check"], "--unset, --check and --hold exclude each other."),
     (["config", "get"], "Missing argument 'KEY...'"),
     (["config", "run", "user.*"], "Missing '-- COMMAND' at the end."),
     (["config", "run", "--"], "Missing '-- COMMAND' at the end."),

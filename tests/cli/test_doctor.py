@@ -279,7 +279,7 @@ def test_a_host_that_answers_some_of_it(short: Path) -> None:
     assert lines["api"] == ("ok", "Incus, /1.0", "")
     assert lines["keys"] == ("fail", f"user.a: {why}", "")
     assert lines["devices"] == ("fail", why, "")
-    assert lines["events"][:2] == ("fail", "the host answered with status 505")
+    assert lines["events"] == ("fail", why, "")
     assert lines["images"] == ("fail", why, "")
     assert lines["pro"] == ("fail", why, "")
 
