@@ -12,10 +12,11 @@ from devlxdctl.errors import ExitStatus
 @click.command(cls=Command)
 @click.pass_obj
 def doctor(options: Options) -> Table:
-    """Look at all that has to hold for this program to work, and say what to do about the rest.
+    """Find out what does not work here.
 
-    Changes nothing. Ends with 0 when what is essential holds, else with the status of the first that fails.
-    What the host does not offer is skipped, and no failure.
+    Looks at all that has to hold for this program to work, from the machine to the token, and says what to do
+    about what does not. Changes nothing. Ends with 0 when what is essential holds, else with the status of
+    the first that fails. What the host does not offer is skipped, and no failure.
 
     \b
     Example:

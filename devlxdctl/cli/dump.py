@@ -17,7 +17,9 @@ _T = TypeVar("_T")
 @click.command(cls=Command)
 @click.pass_obj
 def metadata(options: Options) -> Bare:
-    """Show the instance's meta-data as the host wrote it for cloud-init: YAML.
+    """Show the instance's meta-data.
+
+    It is YAML, as the host wrote it for cloud-init.
 
     \b
     Example:
@@ -30,7 +32,7 @@ def metadata(options: Options) -> Bare:
 @click.command(cls=Command)
 @click.pass_obj
 def dump(options: Options) -> Document:
-    """Show all that can be read here as one JSON document.
+    """Show all that can be read, as one JSON.
 
     It holds versions, state, config, devices and metadata, null for what the host does not offer.
     A part that the host forbids is an error.

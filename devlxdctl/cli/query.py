@@ -33,8 +33,9 @@ def query(
     include: bool,
     path: str,
 ) -> Raw:
-    """Send a request for PATH to the host, as it is, and show the answer as it comes.
+    """Send any request to the host.
 
+    PATH and all else go out as they are given, and the answer is shown as it comes.
     The body of an answer other than 2xx goes to stderr, unless -i is given. A 404 ends with 6.
     Only a GET is tried again while the host restarts. There is no limit of silence.
 
