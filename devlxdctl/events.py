@@ -32,7 +32,7 @@ READ_AHEAD: Final = 64 * 1024 * 1024
 """Bytes of events that are kept for a slow consumer. Those that come beyond are dropped, and counted."""
 
 _ALIVE: Final = 45.0  # seconds without even a ping after which a connection counts as dead
-_PAUSES: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
+_PAUSES: Final = (0.05, *[0.2] * 50, 1.0)  # a restart takes a host some seconds: the gap shall not be longer
 
 
 class Event(NamedTuple):

@@ -175,7 +175,7 @@ class HostSession:
         # Not urllib3's Retry: it counts attempts and not time, and ends at the headers, where the answer of a
         # dying host only begins.
         first_failure: float | None = None
-        told = False
+        told = warned = False
         for number in range(2**31):
             start = time.monotonic()
             if self._wait is not None and self._deadline is None:
@@ -195,6 +195,9 @@ class HostSession:
                 if now - first_failure > _TELL_AFTER and not told:
                     log.info("waiting for the host: %s", error)
                     told = True
+                if self._persistent and now - first_failure > GRACE and not warned:
+                    log.warning("the host is away: %s", error)
+                    warned = True
             time.sleep(pause)
         raise AssertionError("unreachable")
 
