@@ -250,7 +250,7 @@ class Events(Generic[_T_co]):
         """One websocket handshake. Raises what the failure or the host's refusal stands for."""
         import websocket
 
-        from devlxdctl.failures import no_answer, refusal
+        from devlxdctl.failures import no_answer
 
         path, headers = self._session.locate(), self._session.authorization()
         stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -274,7 +274,7 @@ class Events(Generic[_T_co]):
             stream.close()
             kind = (error.resp_headers or {}).get("content-type", "").partition(";")[0]
             answer = Answer(error.status_code, kind, error.resp_body or b"")
-            raise refusal(answer, question, path) from error
+            raise self._session.refusal(answer, question) from error
         except websocket.WebSocketException as error:
             stream.close()
             if isinstance(error, websocket.WebSocketConnectionClosedException):

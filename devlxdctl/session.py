@@ -159,6 +159,16 @@ class HostSession:
         token = usable_token(self._token)
         return {"Authorization": f"Bearer {token}"} if token else {}
 
+    def refusal(self, answer: Answer, question: Question) -> DevLXDError:
+        """The error that an answer with an unexpected status stands for."""
+        from devlxdctl.failures import refusal
+
+        error = refusal(answer, question, self.socket)
+        if answer.status == 403 and self._token is not None:
+            # A token that the host knows, but that has expired or was revoked, is refused everywhere.
+            error.hint = hint(self.socket, question.endpoint, "token", key=question.key)
+        return error
+
     def ask(self, question: Question) -> Answer:
         """Asks the host, again while it restarts, and returns its whole answer.
 
@@ -251,7 +261,7 @@ class HostSession:
         end = self._end(math.inf)
         if limit is not None and end < math.inf:
             limit = min(limit, max(end - time.monotonic(), _LAST_SILENCE))
-        from devlxdctl.failures import no_answer, refusal
+        from devlxdctl.failures import no_answer
 
         try:
             response = session.request(
@@ -273,11 +283,7 @@ class HostSession:
             with stream:
                 answer = Answer(stream.status, stream.media_type, stream.read())
             log.debug("%s %s: %d %s", question.method, question.path, *answer[:2])
-            refused = refusal(answer, question, self.socket)
-            if stream.status == 403 and "Authorization" in headers:
-                # A token that the host knows, but that has expired or was revoked, is refused everywhere.
-                refused.hint = hint(self.socket, question.endpoint, "token", key=question.key)
-            raise refused
+            raise self.refusal(answer, question)
         return stream
 
     def _connections(self) -> requests.Session:

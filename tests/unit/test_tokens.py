@@ -86,3 +86,13 @@ def test_what_may_not_be_read_is_not_permitted(short: Path) -> None:
     done = subprocess.run([*others, sys.executable, "-c", code, file], capture_output=True, check=True)
     assert done.stdout.decode() == f"{file}: permission denied\n"
     assert NotPermitted.exit_status == 4
+
+
+def test_the_stream_of_events_carries_it(short: Path) -> None:
+    from devlxdctl.events import TYPES, Events, Queue
+
+    with RawHost(short / "sock", answer(b"no\n", "text/plain", "403 Forbidden")) as host:
+        with Client(host.path, token="one") as client, pytest.raises(NotPermitted) as caught:
+            Events(client.session, TYPES, Queue())
+    assert str(caught.value.hint).startswith("the bearer token has expired or was revoked; on the host: ")
+    assert b"\r\nAuthorization: Bearer one\r\n" in host.requests[0]
