@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         UnexpectedAnswer,
         Unreachable,
     )
+    from devlxdctl.images import Export, ExportedFile
     from devlxdctl.models import Device, State
 
 __version__ = "0.1.0"
@@ -36,6 +37,8 @@ __all__ = [
     "DevLXDError",
     "Device",
     "ExitStatus",
+    "Export",
+    "ExportedFile",
     "InvalidRequest",
     "NoHost",
     "NotFound",
@@ -48,7 +51,13 @@ __all__ = [
     "__version__",
 ]
 
-_HOMES = {"Client": "client", "Device": "models", "State": "models"}
+_HOMES = {
+    "Client": "client",
+    "Device": "models",
+    "Export": "images",
+    "ExportedFile": "images",
+    "State": "models",
+}
 
 
 def __getattr__(name: str) -> Any:

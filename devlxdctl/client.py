@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Final, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast
 from urllib.parse import quote
 
 from devlxdctl.errors import InvalidRequest, NotFound, NotSupported, UnexpectedAnswer
@@ -14,6 +14,9 @@ from devlxdctl.exchange import Question
 from devlxdctl.hints import hint
 from devlxdctl.models import Device, State
 from devlxdctl.session import CONNECTIONS, HostSession, Token, log
+
+if TYPE_CHECKING:
+    from devlxdctl.images import Export, Output, Progress
 
 _T = TypeVar("_T")
 _KEYS: Final = "/1.0/config/"
@@ -164,6 +167,31 @@ class Client:
         if not all(isinstance(device, dict) for device in devices.values()):
             raise UnexpectedAnswer("/1.0/devices", "the answer is no map of devices", http_status=200)
         return cast("dict[str, Device]", devices)
+
+    def image_export(
+        self,
+        fingerprint: str,
+        output: Output = "",
+        *,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+    ) -> Export:
+        """Fetches an image of the host and verifies it: its SHA-256 is its fingerprint, 64 hex digits.
+
+        `output` is a directory that exists, "" being the one at hand, where files take the host's names for
+        them; or the path of the file that a unified image becomes; or a binary stream for such an image,
+        which has the bytes before they are verified. Files appear when they are verified, in place of others
+        only with `overwrite`. `progress` is called for each piece with the bytes so far, and of how many,
+        None where the host does not say.
+
+        A unified image is continued where its connection is lost; a split one cannot be. Raises
+        `InvalidRequest` for half a fingerprint, and for a split image that is to be one file; `NotPermitted`
+        where the guest may not have images; `NotFound` for one that is absent or private; `BadData` for a
+        wrong digest, a name that is taken, a full disk; `Unreachable` when the connection is lost for good.
+        """
+        from devlxdctl.images import export
+
+        return export(self.session, fingerprint, output, overwrite, progress)
 
     def _strings(self, path: str, endpoint: Literal["versions", "config"]) -> list[str]:
         entries = self.session.get_json(path, endpoint, list)

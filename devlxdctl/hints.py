@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 from typing import Final, Literal
 
-Endpoint = Literal["versions", "state", "ready", "config", "key", "devices", "events"]
-Cause = Literal["absent", "agent", "denied", "ignored", "refused", "silent"]
+Endpoint = Literal["versions", "state", "ready", "config", "key", "devices", "events", "image"]
+Cause = Literal["absent", "agent", "denied", "ignored", "partial", "private", "refused", "silent"]
 
 _HINTS: Final[dict[tuple[Endpoint | Literal["*"], Cause | int], str]] = {
     ("*", "absent"): "is this a guest of LXD or Incus? If it is, on the host: "
@@ -25,6 +25,10 @@ _HINTS: Final[dict[tuple[Endpoint | Literal["*"], Cause | int], str]] = {
     ("*", 404): "the {product} of this host does not offer it: upgrade the host",
     ("*", 500): "a process in a container inside this guest is not known to the host: run it in the guest "
     "itself. Otherwise look at the daemon; on the host: {client} info",
+    ("image", "partial"): "on the host, this shows the whole of it: {client} image list --columns lF",
+    ("image", "private"): "guests get public images only; on the host, this says whether it is one: "
+    "{client} image show {key}",
+    ("image", 403): "on the host: {client} config set INSTANCE {switch}.images=true",
     ("key", 403): "guests can read user.* and cloud-init.* only",
     ("key", 404): "on the host: {client} config set INSTANCE {key}=VALUE",
     ("ready", "ignored"): "the {product} of this host knows no readiness: upgrade the host",
