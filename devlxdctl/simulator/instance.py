@@ -43,6 +43,7 @@ class Instance:
         self.location = guest.location if profile.location is None else profile.location
         self.config = dict(guest.config)
         self.devices = {name: dict(device) for name, device in guest.devices.items()}
+        self.images = guest.images
         self._changed = changed
         if guest.instance_id is not None:
             self.config[INSTANCE_ID_KEY] = guest.instance_id
@@ -150,6 +151,7 @@ class Instance:
             "enabled": self.api_on,
             "config": dict(sorted(self.config.items())),
             "devices": dict(sorted(self.devices.items())),
+            "images": [image.as_host_sees_it() for image in self.images],
         }
 
     def _flag(self, key: str, default: bool) -> bool:

@@ -55,7 +55,7 @@ def test_headings_with_nothing_below_them_are_empty() -> None:
         ("", "f: neither config nor devices: is it the output of `lxc config show --expanded`?"),
         (
             "simulator: {nmae: web1}",
-            "f: simulator: unknown key 'nmae', it knows instance_id, location, name, type",
+            "f: simulator: unknown key 'nmae', it knows images, instance_id, location, name, type",
         ),
         (
             "simulator: {type: vm}",
