@@ -189,9 +189,9 @@ class _Unified:
     def pieces(self) -> Generator[bytes, None, None]:
         """The image in pieces. Raises `Unreachable` when the connection is lost for good.
 
-        That is after `CONTINUATIONS`, after one that brought nothing, and when the host does not come back.
+        That is after `CONTINUATIONS`, after two in a row that brought nothing, and when the host stays away.
         """
-        done = 0
+        done = barren = 0
         for attempt in range(CONTINUATIONS + 1):
             before = done
             try:
@@ -204,8 +204,9 @@ class _Unified:
                         if piece[skip:]:
                             yield piece[skip:]
             except (NoHost, Unreachable) as error:
-                gives_up = isinstance(error, Unreachable) and not error.passing
-                if self.total is None or done == before or gives_up or attempt == CONTINUATIONS:
+                barren = barren + 1 if done == before else 0
+                lasts = isinstance(error, Unreachable) and not error.passing
+                if self.total is None or lasts or barren == 2 or attempt == CONTINUATIONS:
                     raise _lost(error, self._question.what, done, self.total) from error
                 log.info("%s: %s; it is continued after %d bytes", self._question.what, error.why, done)
             else:
@@ -270,9 +271,13 @@ def _parts(stream: Stream, what: str) -> Iterator[bytes | str | None]:
         raise UnexpectedAnswer(what, f"the answer is no multipart: {error}", http_status=200) from error
     except Unreachable as error:
         raise _lost(error, what, done, None) from error
+    if not parts:
+        raise UnexpectedAnswer(
+            what, "the answer is multipart, without the parts of an image", http_status=200
+        )
     if not complete or inside or parts < len(_PARTS):
-        where = _PARTS[max(parts - 1, 0)][0]
-        raise BadData(what, f"the image is incomplete: it ends in the part {where}, after {done} bytes")
+        where = f"in the part {_PARTS[parts - 1][0]}, after {done} bytes"
+        raise BadData(what, f"the image is incomplete: it ends {where}")
 
 
 def _is_complete(parser: Any) -> bool:

@@ -210,7 +210,8 @@ def test_a_host_that_is_switched_off_can_be_switched_on(short: Path) -> None:
     [
         (
             "boom",
-            "unknown fault 'boom'; there are late-socket, boot-500, restart, refuse, hang, off, forbidden, short-image",
+            "unknown fault 'boom'; there are late-socket, boot-500, restart, refuse, hang, off, forbidden, "
+            "short-image",
         ),
         ("late-socket", "late-socket=S: the socket appears S seconds after the start"),
         ("late-socket=soon", "late-socket: 'soon' is not a number of seconds"),
