@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import asdict
 
 import click
 
@@ -43,6 +42,8 @@ def export(options: Options, fingerprint: str, output: str | None, force: bool, 
       devlxdctl image export "$fingerprint" -o /srv/images
       devlxdctl image export "$fingerprint" -o - | tar -xJ -C rootfs
     """
+    from dataclasses import asdict
+
     if output == "":
         raise click.UsageError("-o: the name is empty.")
     client = options.client()

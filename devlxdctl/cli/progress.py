@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
-
-from devlxdctl.cli.render import clean
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from typing import Final
 
 _REFRESH: Final = 0.1  # seconds
 
@@ -36,6 +30,8 @@ def progress_bar(quiet: bool) -> Iterator[Callable[[int, int | None], None] | No
         TransferSpeedColumn,
     )
 
+    from devlxdctl.cli.log import log_above
+
     console = Console(stderr=True, highlight=False, markup=False, emoji=False)
     known = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(compact=True))
     bar: Progress | None = None
@@ -55,25 +51,9 @@ def progress_bar(quiet: bool) -> Iterator[Callable[[int, int | None], None] | No
         bar.update(bar.task_ids[0], completed=done, refresh=True)
         shown = now
 
-    log = logging.getLogger("devlxdctl")
-    handlers = log.handlers
-    log.handlers = [_AboveTheBar(console)]
     try:
-        yield show
+        with log_above(console):
+            yield show
     finally:
-        log.handlers = handlers
         if bar is not None:
             bar.stop()
-
-
-class _AboveTheBar(logging.Handler):
-    """Writes records so that the bar moves on below them."""
-
-    def __init__(self, console: Console) -> None:
-        super().__init__()
-        self._console = console
-
-    def emit(self, record: logging.LogRecord) -> None:
-        from rich.text import Text
-
-        self._console.print(Text(clean(f"devlxdctl: {record.getMessage()}")))
