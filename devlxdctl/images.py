@@ -228,9 +228,11 @@ class _Unified:
         return stream
 
 
-def _lost(error: NoHost | Unreachable, what: str, done: int, total: int | None) -> Unreachable:
+def _lost(
+    error: NoHost | Unreachable, what: str, done: int, total: int | None, more: str = ""
+) -> Unreachable:
     of = f" of {total}" if total is not None else ""
-    why = f"the connection was lost after {done}{of} bytes: {error.why}"
+    why = f"the connection was lost after {done}{of} bytes: {error.why}{more}"
     return Unreachable(what, why, hint=error.hint, http_status=error.http_status)
 
 
@@ -270,7 +272,7 @@ def _parts(stream: Stream, what: str) -> Iterator[bytes | str | None]:
     except MultipartError as error:
         raise UnexpectedAnswer(what, f"the answer is no multipart: {error}", http_status=200) from error
     except Unreachable as error:
-        raise _lost(error, what, done, None) from error
+        raise _lost(error, what, done, None, "; a split image cannot be continued") from error
     if not parts:
         raise UnexpectedAnswer(
             what, "the answer is multipart, without the parts of an image", http_status=200

@@ -161,7 +161,8 @@ class TestLoss:
             exports = [path for _, path, _ in host.requests if path.startswith("/1.0/images/")]
         pattern = (
             rf"devlxdctl: {fingerprint}: the connection was lost after \d+( of 3000000)? bytes: "
-            r"the answer was cut short\nhint: the daemon of the host is down or starting; on the host: "
+            r"the answer was cut short(; a split image cannot be continued)?\n"
+            r"hint: the daemon of the host is down or starting; on the host: "
             r"lxc info\n"
         )
         assert (result.status, result.stdout) == (7, b"")
