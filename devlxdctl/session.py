@@ -25,8 +25,9 @@ from devlxdctl.errors import (
     UnexpectedAnswer,
     Unreachable,
 )
-from devlxdctl.exchange import Answer, Question, Stream
+from devlxdctl.exchange import Answer, Question
 from devlxdctl.hints import Endpoint, hint
+from devlxdctl.stream import Stream
 from devlxdctl.tokens import Token, usable_token
 
 if TYPE_CHECKING:
