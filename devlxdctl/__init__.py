@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from devlxdctl.client import Client
+    from devlxdctl.doctor import Check, examine
     from devlxdctl.errors import (
         BadData,
         DevLXDError,
@@ -26,29 +27,54 @@ if TYPE_CHECKING:
         UnexpectedAnswer,
         Unreachable,
     )
-    from devlxdctl.models import Device, State
+    from devlxdctl.images import Export, ExportedFile
+    from devlxdctl.models import Device, ProSettings, ProToken, State
+    from devlxdctl.query import Query, Reply
+    from devlxdctl.tokens import TokenFile
 
 __version__ = "0.1.0"
 
 __all__ = [
     "BadData",
+    "Check",
     "Client",
     "DevLXDError",
     "Device",
     "ExitStatus",
+    "Export",
+    "ExportedFile",
     "InvalidRequest",
     "NoHost",
     "NotFound",
     "NotPermitted",
     "NotSupported",
+    "ProSettings",
+    "ProToken",
+    "Query",
+    "Reply",
     "State",
     "TimedOut",
+    "TokenFile",
     "UnexpectedAnswer",
     "Unreachable",
     "__version__",
+    "examine",
 ]
 
-_HOMES = {"Client": "client", "Device": "models", "State": "models"}
+_HOMES = {
+    "Check": "doctor",
+    "Client": "client",
+    "Device": "models",
+    "Export": "images",
+    "ExportedFile": "images",
+    "ProSettings": "models",
+    "ProToken": "models",
+    "Query": "query",
+    "Reply": "query",
+    "State": "models",
+    "TokenFile": "tokens",
+    "examine": "doctor",
+}
 
 
 def __getattr__(name: str) -> Any:

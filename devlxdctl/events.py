@@ -14,9 +14,9 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from devlxdctl.errors import DevLXDError, UnexpectedAnswer
 from devlxdctl.exchange import SILENCE, Answer, Question
@@ -32,7 +32,7 @@ READ_AHEAD: Final = 64 * 1024 * 1024
 """Bytes of events that are kept for a slow consumer. Those that come beyond are dropped, and counted."""
 
 _ALIVE: Final = 45.0  # seconds without even a ping after which a connection counts as dead
-_PAUSES: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
+_PAUSES: Final = (0.05, *[0.2] * 50, 1.0)  # a restart takes a host some seconds: the gap shall not be longer
 
 
 class Event(NamedTuple):
@@ -64,25 +64,66 @@ class Dropped(NamedTuple):
 
 Item = Event | Gap | Dropped
 
+_T_co = TypeVar("_T_co", covariant=True)
 
-class Events:
+
+class Backlog(Protocol[_T_co]):
+    """What has come and is not consumed yet. The reading thread puts, the consumer takes, never at once."""
+
+    def put(self, item: Event | Gap) -> None:
+        """Keeps what the consumer needs of it, in bounded memory."""
+
+    def take(self) -> _T_co | None:
+        """The next thing for the consumer, None where there is none."""
+
+
+class Queue:
+    """Everything in order, up to `READ_AHEAD` bytes. What comes beyond is dropped and counted."""
+
+    def __init__(self) -> None:
+        self._items: deque[Item] = deque()
+        self._size = 0
+        self._dropped = 0
+
+    def put(self, item: Event | Gap) -> None:
+        size = len(item.text) if isinstance(item, Event) else 0
+        if size and self._size + size > READ_AHEAD:
+            self._dropped += 1
+            return
+        if self._dropped:
+            self._items.append(Dropped(self._dropped))
+            self._dropped = 0
+        self._items.append(item)
+        self._size += size
+
+    def take(self) -> Item | None:
+        if self._items:
+            item = self._items.popleft()
+            if isinstance(item, Event):
+                self._size -= len(item.text)
+            return item
+        if self._dropped:
+            dropped, self._dropped = self._dropped, 0
+            return Dropped(dropped)
+        return None
+
+
+class Events(Generic[_T_co]):
     """The stream of events of a host. Connects when it is made, as the session bears it; to be closed.
 
     Once connected it never gives up but for a 401: the host may restart, or switch the API off and on. Where
     `output` is given, a descriptor, waiting for events ends with `BrokenPipeError` as soon as nobody can read
-    that any more.
+    that any more. `backlog` keeps what is not consumed yet, and makes of events what `get` returns.
     """
 
     def __init__(
-        self, session: HostSession, types: Collection[str] = TYPES, output: int | None = None
+        self, session: HostSession, types: Collection[str], backlog: Backlog[_T_co], output: int | None = None
     ) -> None:
         self._session = session
         self._question = Question("GET", f"/1.0/events?type={','.join(types)}", "events")
         self._output = output
         self._lock = threading.Lock()
-        self._items: deque[Item] = deque()
-        self._size = 0
-        self._dropped = 0
+        self._backlog = backlog
         self._failure: BaseException | None = None
         self._closed = threading.Event()
         self._socket: socket.socket | None = None
@@ -94,19 +135,13 @@ class Events:
         self._thread = threading.Thread(target=self._read, name="devlxd-events", daemon=True)
         self._thread.start()
 
-    def __enter__(self) -> Events:
+    def __enter__(self) -> Events[_T_co]:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def __iter__(self) -> Iterator[Item]:
-        while True:
-            item = self.get()
-            if item is not None:
-                yield item
 
     def close(self) -> None:
         """Ends the connection and the thread."""
@@ -122,8 +157,8 @@ class Events:
         self._awake.close()
         self._alarm.close()
 
-    def get(self, timeout: float | None = None) -> Item | None:
-        """The next item, or None when there was none for `timeout` seconds.
+    def get(self, timeout: float | None = None) -> _T_co | None:
+        """The next thing of the backlog, or None when there was none for `timeout` seconds.
 
         Raises `NotPermitted` when the host refuses for good, `BrokenPipeError` as the class says.
         """
@@ -145,31 +180,16 @@ class Events:
             with contextlib.suppress(BlockingIOError):
                 self._awake.recv(4096)
 
-    def _take(self) -> Item | None:
+    def _take(self) -> _T_co | None:
         with self._lock:
-            if self._items:
-                item = self._items.popleft()
-                if isinstance(item, Event):
-                    self._size -= len(item.text)
-                return item
-            if self._dropped:
-                dropped, self._dropped = self._dropped, 0
-                return Dropped(dropped)
-            if self._failure is not None:
+            item = self._backlog.take()
+            if item is None and self._failure is not None:
                 raise self._failure
-        return None
+            return item
 
-    def _put(self, item: Item) -> None:
+    def _put(self, item: Event | Gap) -> None:
         with self._lock:
-            size = len(item.text) if isinstance(item, Event) else 0
-            if size and self._size + size > READ_AHEAD:
-                self._dropped += 1
-                return
-            if self._dropped:
-                self._items.append(Dropped(self._dropped))
-                self._dropped = 0
-            self._items.append(item)
-            self._size += size
+            self._backlog.put(item)
         self._wake()
 
     def _wake(self) -> None:
@@ -230,7 +250,7 @@ class Events:
         """One websocket handshake. Raises what the failure or the host's refusal stands for."""
         import websocket
 
-        from devlxdctl.failures import no_answer, refusal
+        from devlxdctl.failures import no_answer
 
         path, headers = self._session.locate(), self._session.authorization()
         stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -254,7 +274,7 @@ class Events:
             stream.close()
             kind = (error.resp_headers or {}).get("content-type", "").partition(";")[0]
             answer = Answer(error.status_code, kind, error.resp_body or b"")
-            raise refusal(answer, question, path) from error
+            raise self._session.refusal(answer, question) from error
         except websocket.WebSocketException as error:
             stream.close()
             if isinstance(error, websocket.WebSocketConnectionClosedException):

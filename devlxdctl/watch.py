@@ -16,7 +16,7 @@ from typing import Final, Generic, Literal, NamedTuple, NoReturn, TypeVar
 
 from devlxdctl.client import Client, matches
 from devlxdctl.errors import NotSupported, TimedOut, UnexpectedAnswer
-from devlxdctl.events import Event, Events
+from devlxdctl.events import Event, Events, Gap
 from devlxdctl.models import Device
 from devlxdctl.session import log
 
@@ -24,8 +24,8 @@ V = TypeVar("V")
 
 Action = Literal["initial", "added", "changed", "removed"]
 
+_RECOVERY: Final = 1.0  # seconds until something is read again that made no sense
 _POLL: Final = 5.0  # seconds between two looks of a `wait`, for what causes no event
-_BURST: Final = 10_000  # events that are taken in before something is read again
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Watch(Generic[V]):
         self.known: dict[str, V] = {}
         self._unread: set[str] = set()
         self._everything = True
-        self._started = False
+        self.started = False
 
     def heard(self, key: str) -> None:
         """An event says that something happened to this one."""
@@ -85,11 +85,11 @@ class Watch(Generic[V]):
             else:
                 self.known[key] = new
             changes.append(Change(key, new, old, self._action(old, new)))
-        self._started = True
+        self.started = True
         return changes
 
     def _action(self, old: V | None, new: V | None) -> Action:
-        if not self._started:
+        if not self.started:
             return "initial"
         if new is None:
             return "removed"
@@ -106,6 +106,35 @@ class Source(Generic[V]):
     read: Callable[[Everything | Collection[str]], Mapping[str, V]]
 
 
+class Hints(Generic[V]):
+    """What events say is to be read: a set, however many they are and however long nobody asks."""
+
+    def __init__(self, source: Source[V]) -> None:
+        self._source = source
+        self._heard: set[str] = set()
+        self._missed = False
+
+    def put(self, item: Event | Gap) -> None:
+        if isinstance(item, Gap):
+            self._missed = True
+            return
+        try:
+            subject = item.parse()["metadata"][self._source.field]
+        except (ValueError, LookupError, TypeError, RecursionError):
+            subject = None
+        if not isinstance(subject, str):
+            self._missed = True
+        elif self._source.matches(subject):
+            self._heard.add(subject)
+
+    def take(self) -> Everything | set[str] | None:
+        if self._missed:
+            self._missed = False
+            return Everything()
+        heard, self._heard = self._heard, set()
+        return heard or None
+
+
 def follow(
     client: Client,
     source: Source[V],
@@ -120,13 +149,22 @@ def follow(
     `interval` is the number of seconds between two readings of everything, None for no such. What is wrong at
     the start is raised; once there are events, the host may be away. `output` is as for `Events`.
     """
-    with Events(client.session, [source.type], output) as events:
+    with Events(client.session, [source.type], Hints(source), output) as events:
         client.session.persist()
         due: float | None = None
         while True:
             wanted = watch.take()
             if wanted is not None:
-                changes = watch.found(wanted, source.read(wanted))
+                try:
+                    values = source.read(wanted)
+                except (NotSupported, UnexpectedAnswer) as error:
+                    if not watch.started:
+                        raise
+                    log.warning("%s; reading again", error)
+                    watch.missed()
+                    time.sleep(_RECOVERY)
+                    continue
+                changes = watch.found(wanted, values)
                 client.session.persist(refused=True)
                 yield changes
                 if isinstance(wanted, Everything) and interval is not None:
@@ -139,27 +177,11 @@ def follow(
                 watch.missed()
                 continue
             ends = [end for end in (due, until) if end is not None]
-            _listen(events, source, watch, min(ends) - now if ends else None)
-
-
-def _listen(events: Events, source: Source[V], watch: Watch[V], timeout: float | None) -> None:
-    """Waits for an item, and takes in what has come with it: a burst is read as one."""
-    item = events.get(timeout)
-    for _ in range(_BURST):
-        if item is None:
-            return
-        if isinstance(item, Event):
-            try:
-                subject = item.parse()["metadata"][source.field]
-            except (ValueError, LookupError, TypeError, RecursionError):
-                subject = None
-            if not isinstance(subject, str):
+            hint = events.get(min(ends) - now if ends else None)
+            if isinstance(hint, Everything):
                 watch.missed()
-            elif source.matches(subject):
-                watch.heard(subject)
-        else:
-            watch.missed()
-        item = events.get(0)
+            for key in hint or ():
+                watch.heard(key)
 
 
 def config_changes(

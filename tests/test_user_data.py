@@ -44,4 +44,4 @@ def test_its_commands_are_the_programs_own() -> None:
         [f"{sys.prefix}/bin/devlxdctl", *command, "--help"], capture_output=True, timeout=20, check=False
     )
     assert done.returncode == 0 and b"--hold" in done.stdout
-    assert ["/usr/local/sbin/provision"] in data["runcmd"]
+    assert "/usr/local/sbin/provision" in data["runcmd"]

@@ -9,9 +9,10 @@ from typing import Any, NoReturn
 
 import click
 
-from devlxdctl.cli import config, devices, events, help, state, wait
+from devlxdctl.cli import config, devices, doctor, dump, events, help, image, pro, query, state, wait
 from devlxdctl.cli.options import Group, Options, show_version
 from devlxdctl.cli.render import ReaderGone, render, say
+from devlxdctl.cli.signals import Interrupted, die_by
 from devlxdctl.errors import DevLXDError, ExitStatus
 
 COMPLETE = "_DEVLXDCTL_COMPLETE"
@@ -43,15 +44,10 @@ class Root(Group):
                 say(f"hint: {error.hint}")
             status = error.exit_status
         except ReaderGone:
-            _die_by(signal.SIGPIPE)
+            die_by(signal.SIGPIPE)
+        except Interrupted as interrupted:
+            die_by(interrupted.number)
         sys.exit(int(status or ExitStatus.OK))
-
-
-def _die_by(number: signal.Signals) -> NoReturn:
-    """Ends this process by the signal that ended its work, so that who started it sees the same."""
-    signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)
-    raise AssertionError("a signal with its default action ends the process")
 
 
 @click.group(cls=Root, name="devlxdctl")
@@ -81,7 +77,13 @@ for command in (
     config.config,
     devices.devices,
     events.events,
+    image.image,
     wait.wait,
+    pro.pro,
+    dump.metadata,
+    dump.dump,
+    query.query,
+    doctor.doctor,
     help.help_,
 ):
     devlxdctl.add_command(command)

@@ -54,9 +54,10 @@ def events(options: Options, types: list[str], count: int | None, seconds: float
       devlxdctl events
       devlxdctl events --type device -f json | jq -c .metadata
     """
-    from devlxdctl.events import Events
+    from devlxdctl.events import Events, Queue
 
-    return Lines(_lines(Events(options.client().session, types, stdout_descriptor()), count, seconds))
+    stream = Events(options.client().session, types, Queue(), stdout_descriptor())
+    return Lines(_lines(stream, count, seconds))
 
 
 def _lines(events: Any, count: int | None, seconds: float | None) -> Iterator[Line]:

@@ -15,16 +15,18 @@ if TYPE_CHECKING:
     from devlxdctl.cli.render import Bare
 
 STATUSES: Final[dict[ExitStatus, str]] = {
-    ExitStatus.OK: "done; the key exists; the condition holds",
-    ExitStatus.UNEXPECTED: "unexpected: an answer that makes no sense, or a bug",
+    ExitStatus.OK: "done; the condition holds",
+    ExitStatus.UNEXPECTED: "unexpected: an answer that makes no sense",
     ExitStatus.USAGE: "usage",
     ExitStatus.NOT_SUPPORTED: "this host does not support it",
     ExitStatus.NOT_PERMITTED: "not permitted",
     ExitStatus.NO_HOST: "no devLXD here: no socket, and nothing says that one is coming",
-    ExitStatus.NOT_FOUND: "a definite no: the key, device or field is not there; "
-    "`ready --check` when not Ready",
-    ExitStatus.UNREACHABLE: "there, but unreachable: refused, dropped, silent, failing",
-    ExitStatus.BAD_DATA: "the data is bad or could not be written: names collide, stdout is full",
+    ExitStatus.NOT_FOUND: "a definite no: the key, device, image or field is not there; "
+    "`query` answered 404; `ready --check` when not Ready",
+    ExitStatus.UNREACHABLE: "there, but unreachable: refused, dropped, silent, failing, lost for good "
+    "in an export",
+    ExitStatus.BAD_DATA: "the data is bad or could not be written: a wrong digest, names collide, "
+    "the disk is full, a file exists",
     ExitStatus.TIMED_OUT: "the time that you set ran out",
 }
 """What each exit status means: the one text for `help exit-codes`, the man pages and the README."""

@@ -39,11 +39,19 @@ class Profile:
     json_forbidden: bool = False
     """The 403 of an image export is the main API's JSON error."""
     image_not_found: str = "Image not found"
+    partial_fingerprints: bool = False
+    """The beginning of a fingerprint is enough, in either case."""
+    image_headers: tuple[tuple[str, str], ...] = ()
+    """More headers of a unified image."""
     body_error_prefix: str = ""
     """Before the complaint about a body that is not the JSON of a state."""
     state_struct: str = "DevLXDPut"
     """The host's name for the type of PATCH's body, as it shows in complaints."""
     ubuntu_pro: bool = False
+    tokens: bool = False
+    """The host knows bearer tokens."""
+    storage: bool = False
+    """The host lets a guest with a token manage volumes."""
     root_first: bool = False
     """401 comes before everything else, for unknown paths too."""
     answers_switched_off: frozenset[str] = frozenset({"/", "/1.0"})
@@ -81,6 +89,7 @@ LXD_5_0 = Profile(
     switch_key="security.devlxd",
     images_key="security.devlxd.images",
     reports_state=False,
+    partial_fingerprints=True,
     location="none",
     answers_switched_off=frozenset({"/"}),
 )
@@ -100,6 +109,8 @@ LXD_6 = Profile(
     image_not_found="Not Found",
     body_error_prefix="Invalid request body: ",
     ubuntu_pro=True,
+    tokens=True,
+    storage=True,
     root_first=True,
     answers_switched_off=frozenset(),
     metadata_header="",
@@ -119,6 +130,7 @@ INCUS = Profile(
     directory="incus",
     switch_key="security.guestapi",
     images_key="security.guestapi.images",
+    image_headers=(("X-Incus-Type", "incus"),),
     state_struct="DevIncusPut",
 )
 

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import hashlib
-import json
 import os
 import socket
 import struct
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from devlxdctl import NotPermitted, NotSupported, UnexpectedAnswer
-from devlxdctl import events as module
-from devlxdctl.events import Dropped, Event, Events, Gap, Item
+from devlxdctl.events import READ_AHEAD, TYPES, Backlog, Dropped, Event, Events, Gap, Item, Queue
 from devlxdctl.session import HostSession
 from devlxdctl.simulator import Simulator
 from devlxdctl.simulator.profiles import LXD_6
-from tests.rawhost import RawHost, answer
+from tests.rawhost import RawHost, accepted, answer
 
 MESSAGE = b'{"type":"config","timestamp":"t","metadata":{"key":"user.a","old_value":"","value":"1"}}\n'
 
@@ -32,16 +28,6 @@ def frame(payload: bytes, opcode: int = 1, fin: bool = True) -> bytes:
     length = len(payload)
     size = bytes([length]) if length < 126 else b"\x7f" + struct.pack("!Q", length)
     return bytes([fin << 7 | opcode]) + size + payload
-
-
-def accepted(request: bytes) -> bytes:
-    """The head that accepts a websocket."""
-    key = request.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
-    accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
-    return (
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
-    )
 
 
 class FrameHost(RawHost):
@@ -60,12 +46,13 @@ class FrameHost(RawHost):
 
 
 @contextmanager
-def listening(path: Path, **how: object) -> Iterator[Events]:
-    with Events(HostSession(path), **how) as events:  # type: ignore[arg-type]
+def listening(path: Path, output: int | None = None) -> Iterator[Events[Item]]:
+    queue: Backlog[Item] = Queue()
+    with Events(HostSession(path), TYPES, queue, output) as events:
         yield events
 
 
-def get(events: Events) -> Item:
+def get(events: Events[Item]) -> Item:
     item = events.get(10)
     assert item is not None
     return item
@@ -90,7 +77,7 @@ def test_events_come_as_the_host_sends_them(short: Path) -> None:
 def test_the_types_are_always_sent_and_so_is_a_token(short: Path) -> None:
     with FrameHost(short / "sock", b"") as host:
         session = HostSession(host.path, token="secret")
-        Events(session, ["device"]).close()
+        Events(session, ["device"], Queue()).close()
     assert host.requests[0].startswith(b"GET /1.0/events?type=device HTTP/1.1\r\n")
     assert b"\r\nAuthorization: Bearer secret\r\n" in host.requests[0]
 
@@ -126,7 +113,7 @@ def test_what_is_no_utf8_comes_back_to_the_byte(short: Path) -> None:
 )
 def test_a_refused_upgrade_is_an_error(given: bytes, error: type[Exception], short: Path) -> None:
     with RawHost(short / "sock", given) as host, pytest.raises(error):
-        Events(HostSession(host.path))
+        Events(HostSession(host.path), TYPES, Queue())
 
 
 @pytest.mark.parametrize("end", [b"", frame(b"\x03\xe8", 8), frame(b"x" * 126, 9), b"\xff\xff"])
@@ -189,29 +176,30 @@ def test_pings_are_answered_while_nobody_consumes(short: Path) -> None:
         assert host.connections == 1
 
 
-def test_what_comes_beyond_the_read_ahead_is_dropped_and_counted(short: Path) -> None:
-    large = json.dumps({"metadata": {"key": "user.a", "value": "x" * 1_000_000}}).encode()
-    payload = frame(large) * 70 + frame(MESSAGE)
-    with FrameHost(short / "sock", payload) as host, listening(host.path) as events:
-        seen: list[Item] = []
-        limit = time.monotonic() + 20
-        # The last message is small, so it still fits: it is there when all of the others were taken in.
-        while not any(isinstance(item, Dropped) for item in events._items) and time.monotonic() < limit:
-            time.sleep(0.01)
-        while (item := events.get(1)) is not None:
-            seen.append(item)
-    kept = [item for item in seen if isinstance(item, Event)]
-    assert sum(len(item.text) for item in kept) <= module.READ_AHEAD
-    dropped = [item for item in seen if isinstance(item, Dropped)]
-    assert len(dropped) == 1
-    assert len(kept) + dropped[0].events == 71
-    assert kept[-1] == Event(MESSAGE.decode().rstrip("\n"))
-    assert seen[-2] == dropped[0]
+def test_what_comes_beyond_the_read_ahead_is_dropped_and_counted() -> None:
+    """Room that is made again is used again, and what was lost is told where it was lost."""
+    large, small = Event("x" * 1_000_000), Event(MESSAGE.decode())
+    queue = Queue()
+    for _ in range(70):
+        queue.put(large)
+    queue.put(small)
+    fitting = READ_AHEAD // 1_000_000
+    for _ in range(fitting):
+        assert queue.take() == large
+    assert queue.take() == Dropped(70 - fitting)
+    assert queue.take() == small
+    assert queue.take() is None
+    for _ in range(fitting + 1):
+        queue.put(large)
+    for _ in range(fitting):
+        assert queue.take() == large
+    assert queue.take() == Dropped(1)
+    assert queue.take() is None
 
 
 def test_closing_does_not_wait_for_a_host_that_hangs(short: Path) -> None:
     with FrameHost(short / "sock", b"") as host:
-        events = Events(HostSession(host.path))
+        events = Events(HostSession(host.path), TYPES, Queue())
         started = time.monotonic()
         events.close()
         events.close()
@@ -220,13 +208,13 @@ def test_closing_does_not_wait_for_a_host_that_hangs(short: Path) -> None:
 
 
 def test_closing_while_it_reconnects(short: Path) -> None:
-    host = FrameHost(short / "sock", frame(MESSAGE), end=True)
-    with host:
-        events = Events(HostSession(host.path))
+    with FrameHost(short / "sock", frame(MESSAGE), end=True) as host, ExitStack() as stack:
+        events = stack.enter_context(listening(host.path))
         assert isinstance(get(events), Event)
-    started = time.monotonic()
-    events.close()
-    assert time.monotonic() - started < 2
+        host.__exit__(None, None, None)
+        started = time.monotonic()
+        stack.close()
+        assert time.monotonic() - started < 2
 
 
 def test_waiting_ends_when_nobody_reads_the_output_any_more(short: Path) -> None:
