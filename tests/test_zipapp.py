@@ -6,14 +6,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import devlxdctl
 from devlxdctl.simulator import Simulator
 from tests.conftest import Result
 from tools import zipapp
+from tools.generate import REPOSITORY
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +51,14 @@ def test_two_builds_give_the_same_bytes(pyz: Path, tmp_path: Path) -> None:
     zipapp.dependencies(tmp_path / "site")
     zipapp.archive(zipapp.contents(tmp_path / "site"), tmp_path / "again.pyz")
     assert (tmp_path / "again.pyz").read_bytes() == pyz.read_bytes()
+
+
+def test_it_carries_what_the_program_depends_on() -> None:
+    pins = (REPOSITORY / "tools" / "zipapp.txt").read_text().splitlines()[1:]
+    carried = {pin.partition("==")[0]: pin.partition("==")[2].split()[0] for pin in pins}
+    needed = [Requirement(text) for text in requires("devlxdctl") or () if "extra ==" not in text]
+    assert {requirement.name for requirement in needed} == carried.keys() - {"idna"}, "tools.zipapp --pin"
+    assert [each.name for each in needed if carried[each.name] not in each.specifier] == []
 
 
 def test_it_is_pure_python(site: Path) -> None:

@@ -29,6 +29,41 @@ _NEVER_USED = (
 )
 
 
+_PINS = HERE / "zipapp.txt"
+_PURE = (
+    *("--no-deps", "--only-binary", ":all:", "--platform", "any", "--python-version", OLDEST),
+    *("--implementation", "py", "--abi", "none"),
+)
+_CARRIED = (
+    "click",
+    "idna",
+    "multipart",
+    "requests",
+    "requests-unixsocket",
+    "rich",
+    "urllib3",
+    "websocket-client",
+)
+"""What the program needs at run time, and idna, which requests imports.
+
+Left out are charset-normalizer and certifi, since nothing is guessed and nothing goes over TLS; Pygments and
+markdown-it-py, since no table or bar of rich's needs them.
+"""
+
+
+def pin() -> None:
+    """Writes the pins anew: the newest of each that the oldest Python takes."""
+    lines = []
+    with tempfile.TemporaryDirectory() as directory:
+        download = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*download, *_PURE, "--dest", directory, *_CARRIED], check=True)
+        for path in sorted(Path(directory).iterdir()):
+            name, version = path.name.split("-")[:2]
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            lines.append(f"{name.replace('_', '-')}=={version} --hash=sha256:{digest}\n")
+    _PINS.write_text("# What devlxdctl.pyz carries. Made by: python -m tools.zipapp --pin\n" + "".join(lines))
+
+
 def dependencies(target: Path) -> None:
     """Installs the pinned dependencies into `target`: pure Python, for the oldest version."""
     subprocess.run(
@@ -42,9 +77,7 @@ def dependencies(target: Path) -> None:
                 "--disable-pip-version-check",
                 "--no-compile",
             ),
-            *("--no-deps", "--require-hashes", "--requirement", HERE / "zipapp.txt", "--target", target),
-            *("--only-binary", ":all:", "--platform", "any", "--python-version", OLDEST),
-            *("--implementation", "py", "--abi", "none"),
+            *("--require-hashes", "--requirement", _PINS, "--target", target, *_PURE),
         ],
         check=True,
     )
@@ -87,6 +120,8 @@ def archive(files: dict[str, bytes], result: Path) -> None:
 
 
 def main() -> None:
+    if sys.argv[1:] == ["--pin"]:
+        pin()
     with tempfile.TemporaryDirectory() as directory:
         dependencies(Path(directory))
         archive(contents(Path(directory)), RESULT)

@@ -19,7 +19,7 @@ KEPT = REPOSITORY / "build" / "guests"
 """Where the bare releases are kept: to be removed for newer ones."""
 
 RELEASES = ("bookworm", "trixie", "testing")
-_PACKAGES = "python3,bash-completion,man-db"
+_PACKAGES = "python3,bash-completion,man-db,iproute2"
 
 
 def server() -> str:

@@ -9,8 +9,11 @@ import pytest
 
 from tests.contract.test_commands import *  # noqa: F403  # the contract, run in these guests
 from tests.contract.test_events import *  # noqa: F403
+from tests.contract.test_image import *  # noqa: F403
+from tests.contract.test_rest import *  # noqa: F403
 from tests.contract.test_restarts import *  # noqa: F403
-from tests.hosts import PROGRAM, DaemonHost
+from tests.guests.debian import ZIPAPP
+from tests.hosts import PROGRAM, DaemonHost, Result
 from tests.hosts.daemon import environment
 from tests.terminal import Terminal
 
@@ -27,13 +30,22 @@ def bash(real_host: DaemonHost) -> Iterator[Terminal]:
         yield terminal
 
 
-def test_which_python_it_is(real_host: DaemonHost, record_property: pytest.RecordProperty) -> None:  # type: ignore[name-defined]
+def test_which_python_it_is(real_host: DaemonHost) -> None:
     script = "import sys; print(*sys.version_info[:3], sep='.')"
     version = real_host.run("python3", "-c", script).stdout.decode().strip()
     release = real_host.run("sed", "-n", "s/^PRETTY_NAME=//p", "/etc/os-release").stdout.decode().strip()
     print(f"{release}: Python {version}")
-    record_property("python", version)
     assert (3, 10) <= tuple(map(int, version.split(".")[:2])) <= (3, 14)
+
+
+def test_it_is_pushed_and_started(real_host: DaemonHost) -> None:
+    real_host.set({"user.role": "web"})
+    real_host.run("rm", "-rf", "/root/.cache", "/usr/local/bin/devlxdctl")
+    target = f"{real_host.instance}/usr/local/bin/devlxdctl"
+    pushed = real_host.client("file", "push", str(ZIPAPP), target, "--mode", "0755")
+    assert pushed.status == 0, pushed.stderr
+    assert real_host.execute("devlxdctl", "config", "get", "user.role") == Result(0, b"web\n", b"")
+    real_host.run("rm", "/usr/local/bin/devlxdctl")
 
 
 def test_there_is_no_network(real_host: DaemonHost) -> None:

@@ -105,7 +105,8 @@ class DaemonHost:
         self._namespaces = Namespaces()
         self._state = self._namespaces.directory / "state"
         self._api = Api(self._state / "unix.socket")
-        self._instance = f"/1.0/instances/{self._namespaces.name}"
+        self.instance = self._namespaces.name
+        self._instance = f"/1.0/instances/{self.instance}"
         self._jobs: list[Job] = []
         self._images: list[str] = []
         self._daemon: Job | None = None
