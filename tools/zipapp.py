@@ -35,13 +35,7 @@ _PURE = (
     *("--implementation", "py", "--abi", "none"),
 )
 _CARRIED = (
-    "click",
-    "idna",
-    "multipart",
-    "requests",
-    "requests-unixsocket",
-    "rich",
-    "urllib3",
+    *("click", "idna", "multipart", "requests", "requests-unixsocket", "rich", "urllib3"),
     "websocket-client",
 )
 """What the program needs at run time, and idna, which requests imports.

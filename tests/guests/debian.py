@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -45,16 +46,17 @@ def bare(release: str) -> Path:
     result = KEPT / f"{release}.tar"
     if not result.exists():
         KEPT.mkdir(parents=True, exist_ok=True)
+        new = result.with_suffix(f".{os.getpid()}")
         with tempfile.TemporaryDirectory() as directory:
             root = Path(directory) / "root"
             options = ["--variant=minbase", f"--include={_PACKAGES}"]
             subprocess.run(["debootstrap", *options, release, str(root), server()], timeout=600, check=True)
             for waste in ("usr/share/doc", "usr/share/locale", "var/cache/apt", "var/lib/apt/lists"):
                 shutil.rmtree(root / waste)
-            pack = ["tar", "--create", "--file", str(result.with_suffix(".new")), "--directory", str(root)]
+            pack = ["tar", "--create", "--file", str(new), "--directory", str(root)]
             exclude = ["--exclude=./dev/*", "--transform=s,^\\.,rootfs,S"]
             subprocess.run([*pack, *exclude, "."], timeout=120, check=True)
-        result.with_suffix(".new").rename(result)
+        new.rename(result)
     return result
 
 

@@ -56,7 +56,7 @@ def test_the_one_file(name: str, short: Path) -> None:
             assert (done.returncode, done.stdout, done.stderr) == (0, b"web\n", b"")
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", NEW)
 def test_the_tests(name: str, tmp_path: Path) -> None:
     bin_ = tmp_path / "bin"
@@ -64,6 +64,6 @@ def test_the_tests(name: str, tmp_path: Path) -> None:
     install = [f"{bin_}/pip", "install", "--quiet", "--editable", f"{REPOSITORY}[test]"]
     subprocess.run(install, capture_output=True, timeout=240, check=True)
     tests = [f"{bin_}/python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit", "tests/cli"]
-    done = subprocess.run(tests, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(tests, cwd=REPOSITORY, capture_output=True, text=True, timeout=900, check=False)
     print(done.stdout.splitlines()[-1])
     assert done.returncode == 0, done.stdout
