@@ -12,8 +12,9 @@ from urllib.parse import quote
 from devlxdctl.errors import InvalidRequest, NotFound, NotSupported, UnexpectedAnswer
 from devlxdctl.exchange import Answer, Question
 from devlxdctl.hints import hint
+from devlxdctl.log import log
 from devlxdctl.models import Device, ProSettings, ProToken, State
-from devlxdctl.session import CONNECTIONS, HostSession, log
+from devlxdctl.session import CONNECTIONS, HostSession
 from devlxdctl.tokens import Token
 
 if TYPE_CHECKING:
