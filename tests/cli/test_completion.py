@@ -46,34 +46,42 @@ def shell(request: pytest.FixtureRequest, tmp_path: Path, host: Simulator) -> It
         yield shell
 
 
+def completes(shell: Shell, keys: str, words: str) -> None:
+    """A busy machine may be late for a TAB, which then offers nothing: seen three times, it is no chance."""
+    seen = [shell.words(keys)]
+    while seen[-1] != words and len(seen) < 3:
+        seen.append(shell.words(keys))
+    assert seen[-1] == words, seen
+
+
 def test_words_in_a_real_shell(shell: Shell) -> None:
-    assert shell.words("devlxdctl conf\tge\tuser.r\t") == "[config][get][user.role]"
-    assert shell.words("devlxdctl config watch user.r\t") == "[config][watch][user.role]"
-    assert shell.words("devlxdctl wait conf\tuser.r\t") == "[wait][config][user.role]"
-    assert shell.words("devlxdctl config ls --val\t user.r\t") == "[config][ls][--values][user.role]"
-    assert shell.words("devlxdctl devices e\t") == "[devices][eth0]"
-    assert shell.words("devlxdctl wait device da\t") == "[wait][device][data]"
-    assert shell.words("devlxdctl devices --type tea\t") == "[devices][--type][teapot]"
-    assert shell.words("devlxdctl devices --type=infi\t") == "[devices][--type=infiniband]"
-    assert shell.words("devlxdctl events --type dev\t") == "[events][--type][device]"
-    assert shell.words("devlxdctl events --type config,d\t") == "[events][--type][config,device]"
-    assert shell.words("devlxdctl --form\tjs\tstate loc\t") == "[--format][json][state][location]"
-    assert shell.words("devlxdctl help exit\t") == "[help][exit-codes]"
-    assert shell.words("devlxdctl config get none\t") == "[config][get][none]"
+    completes(shell, "devlxdctl conf\tge\tuser.r\t", "[config][get][user.role]")
+    completes(shell, "devlxdctl config watch user.r\t", "[config][watch][user.role]")
+    completes(shell, "devlxdctl wait conf\tuser.r\t", "[wait][config][user.role]")
+    completes(shell, "devlxdctl config ls --val\t user.r\t", "[config][ls][--values][user.role]")
+    completes(shell, "devlxdctl devices e\t", "[devices][eth0]")
+    completes(shell, "devlxdctl wait device da\t", "[wait][device][data]")
+    completes(shell, "devlxdctl devices --type tea\t", "[devices][--type][teapot]")
+    completes(shell, "devlxdctl devices --type=infi\t", "[devices][--type=infiniband]")
+    completes(shell, "devlxdctl events --type dev\t", "[events][--type][device]")
+    completes(shell, "devlxdctl events --type config,d\t", "[events][--type][config,device]")
+    completes(shell, "devlxdctl --form\tjs\tstate loc\t", "[--format][json][state][location]")
+    completes(shell, "devlxdctl help exit\t", "[help][exit-codes]")
+    completes(shell, "devlxdctl config get none\t", "[config][get][none]")
 
 
 def test_keys_that_a_shell_would_misread(shell: Shell) -> None:
-    assert shell.words("devlxdctl config get user.co\t") == "[config][get][user.colon:ed]"
-    assert shell.words("devlxdctl config get user.colon:e\t") == "[config][get][user.colon:ed]"
-    assert shell.words("devlxdctl config get user.eq=\t") == "[config][get][user.eq=ual]"
-    assert shell.words("devlxdctl config get user.sp\t") == "[config][get][user.sp ace]"
-    assert shell.words("devlxdctl config get 'user.sp\t") == "[config][get][user.sp ace]"
-    assert shell.words('devlxdctl config get "user.sp\t') == "[config][get][user.sp ace]"
-    assert shell.words("devlxdctl config get user.do\t") == "[config][get][user.do$lar*]"
-    assert shell.words("devlxdctl config get user.quo\t") == "[config][get][user.quo'te]"
-    assert shell.words("devlxdctl config get user.ü\t") == "[config][get][user.ünï☃]"
+    completes(shell, "devlxdctl config get user.co\t", "[config][get][user.colon:ed]")
+    completes(shell, "devlxdctl config get user.colon:e\t", "[config][get][user.colon:ed]")
+    completes(shell, "devlxdctl config get user.eq=\t", "[config][get][user.eq=ual]")
+    completes(shell, "devlxdctl config get user.sp\t", "[config][get][user.sp ace]")
+    completes(shell, "devlxdctl config get 'user.sp\t", "[config][get][user.sp ace]")
+    completes(shell, 'devlxdctl config get "user.sp\t', "[config][get][user.sp ace]")
+    completes(shell, "devlxdctl config get user.do\t", "[config][get][user.do$lar*]")
+    completes(shell, "devlxdctl config get user.quo\t", "[config][get][user.quo'te]")
+    completes(shell, "devlxdctl config get user.ü\t", "[config][get][user.ünï☃]")
     for control in ("user.li", "user.es"):
-        assert shell.words(f"devlxdctl config get {control}\t") == f"[config][get][{control}]"
+        completes(shell, f"devlxdctl config get {control}\t", f"[config][get][{control}]")
 
 
 def test_files(shell: Shell, tmp_path: Path) -> None:
