@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Most tests wait for a program, so more of them than processors run at a time.
+PYTEST_FLAGS ?= -n 4 --dist worksteal
 
 .PHONY: help demo test lint hosts generate dist zipapp test-guests clean
 
@@ -37,7 +39,7 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest $(PYTEST_FLAGS) $(TESTS)
 
 hosts:
 	tests/hosts/install.sh
