@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from devlxdctl.cli import config, devices, doctor, dump, events, help, image, pro, query, state, wait
-from devlxdctl.cli.options import Group, Options, show_version
+from devlxdctl.cli.options import Group, Options
 from devlxdctl.cli.render import ReaderGone, render, say
 from devlxdctl.cli.signals import Interrupted, die_by
 from devlxdctl.errors import DevLXDError, ExitStatus
@@ -51,14 +51,6 @@ class Root(Group):
 
 
 @click.group(cls=Root, name="devlxdctl")
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=show_version,
-    help="Show the version and exit.",
-)
 def devlxdctl() -> None:
     """Talk to the LXD or Incus host from inside a guest.
 

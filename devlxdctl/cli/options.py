@@ -96,12 +96,21 @@ def _common() -> list[click.Parameter]:
     def file(name: str, **how: Any) -> click.Option:
         return option(name, metavar="PATH", shell_complete=completion.files, **how)
 
+    version = click.Option(
+        ["--version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_show_version,
+        help="Show the version and exit.",
+    )
     return [
         file("--socket", help="The host's socket.  [env: DEVLXD_SOCKET]"),
         option("-f", "--format", type=formats, metavar="text|json", help="The form of the output."),
         option("--wait", type=Seconds(), help="Keep trying for so long while there is no answer."),
         file("--token-file", help="A bearer token's file.  [env: DEVLXD_BEARER_TOKEN]"),
         option("-v", "--verbose", is_flag=True, help="Tell on stderr what is asked of the host."),
+        version,
     ]
 
 
@@ -110,8 +119,7 @@ def _show_help(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         show(ctx, ctx.get_help())
 
 
-def show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-    """The callback of `--version`."""
+def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
         show(ctx, f"devlxdctl {__version__}")
 
