@@ -4,11 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint hosts clean
+.PHONY: help demo test lint bench hosts clean
 
 help:
 	@echo 'make demo    the main job on a simulated guest, in a virtual environment of its own'
 	@echo 'make test    lint, types and tests; with real hosts where `make hosts` installed them, as root'
+	@echo 'make bench   what it costs beside curl and others: a table; with GROWTH=1 how that grows, as a plot too'
 	@echo 'make hosts   install LXD, Incus and what else the tests can use (Debian, as root)'
 	@echo 'make clean   remove what the others made'
 
@@ -34,6 +35,14 @@ lint: $(VENV)/.test
 
 test: lint
 	$(BIN)/python -m pytest $(TESTS)
+
+$(VENV)/.bench: $(VENV)/pyvenv.cfg pyproject.toml
+	$(BIN)/pip install -q -e '.[bench]'
+	@touch $@ $(VENV)/.test $(VENV)/.simulator
+
+# ARGS go to the program: `make bench ARGS='--help'`
+bench: $(VENV)/.bench
+	$(BIN)/python -m tests.bench $(if $(GROWTH),--growth) $(ARGS)
 
 hosts:
 	tests/hosts/install.sh
