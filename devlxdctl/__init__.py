@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from devlxdctl.client import Client
+    from devlxdctl.doctor import Check, examine
     from devlxdctl.errors import (
         BadData,
         DevLXDError,
@@ -26,12 +27,15 @@ if TYPE_CHECKING:
         UnexpectedAnswer,
         Unreachable,
     )
-    from devlxdctl.models import Device, State
+    from devlxdctl.models import Device, ProSettings, ProToken, State
+    from devlxdctl.query import Query, Reply
+    from devlxdctl.tokens import TokenFile
 
 __version__ = "0.1.0"
 
 __all__ = [
     "BadData",
+    "Check",
     "Client",
     "DevLXDError",
     "Device",
@@ -41,14 +45,31 @@ __all__ = [
     "NotFound",
     "NotPermitted",
     "NotSupported",
+    "ProSettings",
+    "ProToken",
+    "Query",
+    "Reply",
     "State",
     "TimedOut",
+    "TokenFile",
     "UnexpectedAnswer",
     "Unreachable",
     "__version__",
+    "examine",
 ]
 
-_HOMES = {"Client": "client", "Device": "models", "State": "models"}
+_HOMES = {
+    "Check": "doctor",
+    "Client": "client",
+    "Device": "models",
+    "ProSettings": "models",
+    "ProToken": "models",
+    "Query": "query",
+    "Reply": "query",
+    "State": "models",
+    "TokenFile": "tokens",
+    "examine": "doctor",
+}
 
 
 def __getattr__(name: str) -> Any:

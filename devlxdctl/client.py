@@ -6,18 +6,23 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Final, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast
 from urllib.parse import quote
 
 from devlxdctl.errors import InvalidRequest, NotFound, NotSupported, UnexpectedAnswer
-from devlxdctl.exchange import Question
+from devlxdctl.exchange import Answer, Question
 from devlxdctl.hints import hint
-from devlxdctl.models import Device, State
-from devlxdctl.session import CONNECTIONS, HostSession, Token, log
+from devlxdctl.models import Device, ProSettings, ProToken, State
+from devlxdctl.session import CONNECTIONS, HostSession, log
+from devlxdctl.tokens import Token
+
+if TYPE_CHECKING:
+    from devlxdctl.query import Query, Reply
 
 _T = TypeVar("_T")
 _KEYS: Final = "/1.0/config/"
 _READ_TWICE: Final = "in a virtual machine, keys with % or / cannot be read"
+_PRO_SILENCE: Final = 90.0  # the host asks Canonical's servers
 _READY_PAUSES: Final = (0.2, 0.5, 1.0, 2.0)
 
 
@@ -38,6 +43,7 @@ class Client:
     ) -> None:
         self.session = HostSession(socket, wait, token)
         self._has_token = token is not None
+        self._distrusted = False
         self._instance_type: str | None = None
         self._warned: set[str] = set()
 
@@ -60,11 +66,14 @@ class Client:
     def state(self) -> State:
         """The instance as the host sees it: state, type, location.
 
-        Warns in the log `devlxdctl` when the host does not trust the token: bad ones are ignored in silence.
+        Warns in the log `devlxdctl`, once, when the host does not trust the token: one that is not its own it
+        ignores in silence.
         """
         state = cast(State, self.session.get_json("/1.0", "state", dict))
-        if self._has_token and state.get("auth") == "untrusted":
+        distrusted = self._has_token and state.get("auth") == "untrusted"
+        if distrusted and not self._distrusted:
             log.warning("the host does not trust the bearer token that was given")
+        self._distrusted = distrusted
         return state
 
     def is_ready(self) -> bool:
@@ -111,11 +120,7 @@ class Client:
         if self._is_read_twice(key):
             raise NotSupported(key, _READ_TWICE)
         path = _KEYS + quote(key, safe="", errors="surrogateescape")
-        answer = self.session.ask(Question("GET", path, "key", key=key))
-        if answer.media_type != "application/octet-stream":
-            kind = answer.media_type or "of no type"
-            raise UnexpectedAnswer(key, f"the answer is {kind}, and no value", http_status=200)
-        return answer.body.decode("utf-8", "surrogateescape")
+        return _text(self.session.ask(Question("GET", path, "key", key=key)), key)
 
     def config_values(self, keys: Iterable[str], default: str | None = None) -> dict[str, str]:
         """The values of `keys`, in that order, `default` for one that is not set: read several at a time.
@@ -165,6 +170,38 @@ class Client:
             raise UnexpectedAnswer("/1.0/devices", "the answer is no map of devices", http_status=200)
         return cast("dict[str, Device]", devices)
 
+    def metadata(self) -> str:
+        """The instance's meta-data for cloud-init, a YAML document as the host wrote it.
+
+        Decoded as the values of config keys are.
+        """
+        path = "/1.0/meta-data"
+        return _text(self.session.ask(Question("GET", path, "metadata")), path)
+
+    def pro_settings(self) -> ProSettings:
+        """Whether this guest may be attached to the Ubuntu Pro of its host."""
+        return cast(ProSettings, self.session.get_json("/1.0/ubuntu-pro", "pro", dict))
+
+    def pro_token(self) -> ProToken:
+        """A token to attach this guest to Ubuntu Pro with: each call makes the host issue one.
+
+        Asked for once, and not again where the question may have arrived. The host gets it from elsewhere and
+        may be silent for 90 seconds. Raises `NotPermitted` where attaching is not offered to this guest.
+        """
+        path = "/1.0/ubuntu-pro/token"
+        question = Question("POST", path, "pro-token", silence=_PRO_SILENCE, repeatable=False)
+        token = cast(ProToken, self.session.ask_json(question, dict))
+        secret = token.get("guest_token")
+        if not isinstance(secret, str) or not secret:
+            raise UnexpectedAnswer(path, "the answer holds no token", http_status=200)
+        return token
+
+    def query(self, query: Query) -> Reply:
+        """Sends any request as it is: the way to what has no method here. No status is an error."""
+        from devlxdctl.query import send
+
+        return send(self.session, query)
+
     def _strings(self, path: str, endpoint: Literal["versions", "config"]) -> list[str]:
         entries = self.session.get_json(path, endpoint, list)
         if not all(isinstance(entry, str) for entry in entries):
@@ -184,6 +221,14 @@ class Client:
         if self._instance_type is None:
             self._instance_type = self.state().get("instance_type", "")
         return self._instance_type == "virtual-machine"
+
+
+def _text(answer: Answer, what: str) -> str:
+    """The value that the host sent. Raises `UnexpectedAnswer` for what is none."""
+    if answer.media_type != "application/octet-stream":
+        kind = answer.media_type or "of no type"
+        raise UnexpectedAnswer(what, f"the answer is {kind}, and no value", http_status=200)
+    return answer.body.decode("utf-8", "surrogateescape")
 
 
 def matches(key: str, patterns: Sequence[str]) -> bool:

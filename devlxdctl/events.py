@@ -32,7 +32,7 @@ READ_AHEAD: Final = 64 * 1024 * 1024
 """Bytes of events that are kept for a slow consumer. Those that come beyond are dropped, and counted."""
 
 _ALIVE: Final = 45.0  # seconds without even a ping after which a connection counts as dead
-_PAUSES: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
+_PAUSES: Final = (0.05, *[0.2] * 50, 1.0)  # a restart takes a host some seconds: the gap shall not be longer
 
 
 class Event(NamedTuple):
@@ -250,7 +250,7 @@ class Events(Generic[_T_co]):
         """One websocket handshake. Raises what the failure or the host's refusal stands for."""
         import websocket
 
-        from devlxdctl.failures import no_answer, refusal
+        from devlxdctl.failures import no_answer
 
         path, headers = self._session.locate(), self._session.authorization()
         stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -274,7 +274,7 @@ class Events(Generic[_T_co]):
             stream.close()
             kind = (error.resp_headers or {}).get("content-type", "").partition(";")[0]
             answer = Answer(error.status_code, kind, error.resp_body or b"")
-            raise refusal(answer, question, path) from error
+            raise self._session.refusal(answer, question) from error
         except websocket.WebSocketException as error:
             stream.close()
             if isinstance(error, websocket.WebSocketConnectionClosedException):

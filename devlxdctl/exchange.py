@@ -32,6 +32,10 @@ class Question(NamedTuple):
     repeatable: bool = True
     expected: Collection[int] = (200,)
 
+    def __repr__(self) -> str:
+        # Headers and body may be secrets.
+        return f"Question({self.method!r}, {self.path!r}, {self.endpoint!r})"
+
     @property
     def what(self) -> str:
         """What errors say that it is about."""
@@ -44,6 +48,10 @@ class Answer(NamedTuple):
     status: int
     media_type: str
     body: bytes
+
+    def __repr__(self) -> str:
+        # The body may be a secret.
+        return f"Answer({self.status}, {self.media_type!r}, {len(self.body)} bytes)"
 
 
 class Stream:

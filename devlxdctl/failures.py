@@ -37,7 +37,8 @@ _VIRTIO_PORTS: Final = (
     "/dev/virtio-ports/org.linuxcontainers.lxd",
     "/dev/virtio-ports/org.linuxcontainers.incus",
 )
-_RESTARTING: Final = frozenset({500, 502, 503, 504})
+RESTARTING: Final = frozenset({500, 502, 503, 504})
+"""The statuses of a host whose daemon stops or starts."""
 
 
 def no_answer(error: Exception, socket: str, endpoint: Endpoint, limit: float | None) -> DevLXDError:
@@ -96,7 +97,7 @@ def refusal(answer: Answer, question: Question, socket: str) -> DevLXDError:
         return NotSupported(what, f"this host does not offer it{said}", hint=advice, http_status=status)
     why = f"the host answered with status {status}{said}"
     if status >= 500:
-        passing = status in _RESTARTING
+        passing = status in RESTARTING
         return Unreachable(what, why, hint=advice, http_status=status, passing=passing)
     return UnexpectedAnswer(what, why, hint=advice, http_status=status)
 

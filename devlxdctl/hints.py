@@ -10,8 +10,20 @@ from __future__ import annotations
 import os
 from typing import Final, Literal
 
-Endpoint = Literal["versions", "state", "ready", "config", "key", "devices", "events"]
-Cause = Literal["absent", "agent", "denied", "ignored", "refused", "silent"]
+Endpoint = Literal[
+    "versions",
+    "state",
+    "ready",
+    "config",
+    "key",
+    "devices",
+    "events",
+    "metadata",
+    "pro",
+    "pro-token",
+    "query",
+]
+Cause = Literal["absent", "agent", "denied", "ignored", "refused", "silent", "token"]
 
 _HINTS: Final[dict[tuple[Endpoint | Literal["*"], Cause | int], str]] = {
     ("*", "absent"): "is this a guest of LXD or Incus? If it is, on the host: "
@@ -20,6 +32,9 @@ _HINTS: Final[dict[tuple[Endpoint | Literal["*"], Cause | int], str]] = {
     ("*", "denied"): "only root may use it: sudo devlxdctl …",
     ("*", "refused"): "the daemon of the host is down or starting; on the host: {client} info",
     ("*", "silent"): "the daemon of the host hangs; on the host: {client} info",
+    ("*", "token"): "the bearer token has expired or was revoked; on the host: "
+    "lxc auth identity token issue devlxd/NAME. Or the devLXD API is switched off: "
+    "{client} config set INSTANCE {switch}=true",
     ("*", 401): "only root may use it: sudo devlxdctl …",
     ("*", 403): "the devLXD API is switched off; on the host: {client} config set INSTANCE {switch}=true",
     ("*", 404): "the {product} of this host does not offer it: upgrade the host",
@@ -27,7 +42,14 @@ _HINTS: Final[dict[tuple[Endpoint | Literal["*"], Cause | int], str]] = {
     "itself. Otherwise look at the daemon; on the host: {client} info",
     ("key", 403): "guests can read user.* and cloud-init.* only",
     ("key", 404): "on the host: {client} config set INSTANCE {key}=VALUE",
+    ("query", 403): "it may take a bearer token that the host trusts: devlxdctl query --token-file FILE …. "
+    "Or the devLXD API is switched off; on the host: {client} config set INSTANCE {switch}=true",
     ("ready", "ignored"): "the {product} of this host knows no readiness: upgrade the host",
+    ("pro", 404): "newer LXD offers Ubuntu Pro to its guests; Incus does not",
+    ("pro-token", 403): "on the host: pro config set lxd_guest_attach=available, and: "
+    "{client} config set INSTANCE ubuntu_pro.guest_attach=available",
+    ("pro-token", 404): "newer LXD offers Ubuntu Pro to its guests; Incus does not",
+    ("pro-token", 500): "the host could not get one; on the host: pro status",
 }
 # These three say the same: the endpoint is not there.
 _SAME: Final = {405: 404, 501: 404, 502: 500, 503: 500, 504: 500}
@@ -51,6 +73,8 @@ def hint(socket: str, endpoint: Endpoint, cause: Cause | int, *, key: str = "") 
     """What to do about `cause` at `endpoint`, or None where there is no advice."""
     if isinstance(cause, int):
         cause = _SAME.get(cause, cause)
+    if cause == "token" and (endpoint, 403) in _HINTS:
+        cause = 403
     text = _HINTS.get((endpoint, cause)) or _HINTS.get(("*", cause))
     if endpoint == "key" and cause in (403, 404) and not key.startswith(("user.", "cloud-init.")):
         text = "did you mean user.{key}?"

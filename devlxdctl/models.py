@@ -20,5 +20,21 @@ class State(TypedDict, total=False):
     """LXD 6 only."""
 
 
+class ProSettings(TypedDict, total=False):
+    """`GET /1.0/ubuntu-pro`: whether this guest may be attached to the Ubuntu Pro of its host. LXD 6 only."""
+
+    guest_attach: Literal["off", "on", "available"]
+    """"on": the Ubuntu Pro client of the guest attaches by itself; "available": when it is told to."""
+
+
+class ProToken(TypedDict, total=False):
+    """`POST /1.0/ubuntu-pro/token`: a secret, to be attached with. LXD 6 only."""
+
+    expires: str
+    """RFC 3339."""
+    guest_token: str
+    id: str
+
+
 Device = dict[str, str]
 """One of `GET /1.0/devices`: its options as configured on the host, `type` among them."""

@@ -27,6 +27,7 @@ from devlxdctl.errors import (
 )
 from devlxdctl.exchange import Answer, Question, Stream
 from devlxdctl.hints import Endpoint, hint
+from devlxdctl.tokens import Token, usable_token
 
 if TYPE_CHECKING:
     import requests
@@ -46,13 +47,12 @@ _TELL_AFTER: Final = 1.0
 _PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.5)
 _SOCKET_PATH_LIMIT: Final = 107  # bytes, of sockaddr_un's 108 with its closing NUL
 
-Token = str | Callable[[], str | None] | None
-
 
 def socket_path(given: str | os.PathLike[str] | None = None) -> str:
     """The socket to use: `given`, else `$DEVLXD_SOCKET`, else the first that exists of LXD's and Incus's.
 
-    Where neither exists, it is the one whose directory does, else LXD's. Raises `InvalidRequest` for a path
+    Where neither exists, it is the one whose directory does, else that of the product that the machine shows
+    signs of, else LXD's. Raises `InvalidRequest` for a path
     that no socket can have.
     """
     from devlxdctl.failures import SOCKETS
@@ -65,7 +65,9 @@ def socket_path(given: str | os.PathLike[str] | None = None) -> str:
         for candidate in SOCKETS:
             if os.path.isdir(os.path.dirname(candidate)):
                 return candidate
-        return SOCKETS[0]
+        from devlxdctl.guestsigns import guest_signs
+
+        return SOCKETS[1 if any(sign.product == "Incus" for sign in guest_signs()) else 0]
     length = len(os.fsencode(path))
     if length > _SOCKET_PATH_LIMIT or "\0" in path:
         why = f"the path of a socket has at most {_SOCKET_PATH_LIMIT} bytes and no NUL, this one has {length}"
@@ -107,9 +109,14 @@ class HostSession:
         Raises `NotSupported` when the host gave its list of versions instead: LXD 6.9 answers so, with status
         200, to every path that it does not know.
         """
-        document = self.parse(self.ask(Question("GET", path, endpoint)), path)
+        return self.ask_json(Question("GET", path, endpoint), kind)
+
+    def ask_json(self, question: Question, kind: type[list[Any]] | type[dict[str, Any]]) -> Any:
+        """As `get_json`, for any question."""
+        path = question.path
+        document = self.parse(self.ask(question), path)
         if path != "/" and document == ["/1.0"]:
-            advice = hint(self.socket, endpoint, 404)
+            advice = hint(self.socket, question.endpoint, 404)
             raise NotSupported(path, "this host does not offer it", hint=advice, http_status=200)
         if not isinstance(document, kind):
             name = "a list" if kind is list else "an object"
@@ -149,13 +156,18 @@ class HostSession:
 
     def authorization(self) -> dict[str, str]:
         """The header that carries the bearer token, if there is one."""
-        token = self._token() if callable(self._token) else self._token
-        if not token:
-            return {}
-        if not (token.isascii() and token.isprintable() and " " not in token):
-            # Said here: the library that would notice puts the value into its error.
-            raise InvalidRequest("bearer token", "it holds characters that no token has")
-        return {"Authorization": f"Bearer {token}"}
+        token = usable_token(self._token)
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+    def refusal(self, answer: Answer, question: Question) -> DevLXDError:
+        """The error that an answer with an unexpected status stands for."""
+        from devlxdctl.failures import refusal
+
+        error = refusal(answer, question, self.socket)
+        if answer.status == 403 and self._token is not None:
+            # A token that the host knows, but that has expired or was revoked, is refused everywhere.
+            error.hint = hint(self.socket, question.endpoint, "token", key=question.key)
+        return error
 
     def ask(self, question: Question) -> Answer:
         """Asks the host, again while it restarts, and returns its whole answer.
@@ -173,7 +185,7 @@ class HostSession:
         # Not urllib3's Retry: it counts attempts and not time, and ends at the headers, where the answer of a
         # dying host only begins.
         first_failure: float | None = None
-        told = False
+        told = warned = False
         for number in range(2**31):
             start = time.monotonic()
             if self._wait is not None and self._deadline is None:
@@ -193,6 +205,9 @@ class HostSession:
                 if now - first_failure > _TELL_AFTER and not told:
                     log.info("waiting for the host: %s", error)
                     told = True
+                if self._persistent and now - first_failure > GRACE and not warned:
+                    log.warning("the host is away: %s", error)
+                    warned = True
             time.sleep(pause)
         raise AssertionError("unreachable")
 
@@ -246,7 +261,7 @@ class HostSession:
         end = self._end(math.inf)
         if limit is not None and end < math.inf:
             limit = min(limit, max(end - time.monotonic(), _LAST_SILENCE))
-        from devlxdctl.failures import no_answer, refusal
+        from devlxdctl.failures import no_answer
 
         try:
             response = session.request(
@@ -268,7 +283,7 @@ class HostSession:
             with stream:
                 answer = Answer(stream.status, stream.media_type, stream.read())
             log.debug("%s %s: %d %s", question.method, question.path, *answer[:2])
-            raise refusal(answer, question, self.socket)
+            raise self.refusal(answer, question)
         return stream
 
     def _connections(self) -> requests.Session:

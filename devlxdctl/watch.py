@@ -24,6 +24,7 @@ V = TypeVar("V")
 
 Action = Literal["initial", "added", "changed", "removed"]
 
+_RECOVERY: Final = 1.0  # seconds until something is read again that made no sense
 _POLL: Final = 5.0  # seconds between two looks of a `wait`, for what causes no event
 
 
@@ -53,7 +54,7 @@ class Watch(Generic[V]):
         self.known: dict[str, V] = {}
         self._unread: set[str] = set()
         self._everything = True
-        self._started = False
+        self.started = False
 
     def heard(self, key: str) -> None:
         """An event says that something happened to this one."""
@@ -84,11 +85,11 @@ class Watch(Generic[V]):
             else:
                 self.known[key] = new
             changes.append(Change(key, new, old, self._action(old, new)))
-        self._started = True
+        self.started = True
         return changes
 
     def _action(self, old: V | None, new: V | None) -> Action:
-        if not self._started:
+        if not self.started:
             return "initial"
         if new is None:
             return "removed"
@@ -154,7 +155,16 @@ def follow(
         while True:
             wanted = watch.take()
             if wanted is not None:
-                changes = watch.found(wanted, source.read(wanted))
+                try:
+                    values = source.read(wanted)
+                except (NotSupported, UnexpectedAnswer) as error:
+                    if not watch.started:
+                        raise
+                    log.warning("%s; reading again", error)
+                    watch.missed()
+                    time.sleep(_RECOVERY)
+                    continue
+                changes = watch.found(wanted, values)
                 client.session.persist(refused=True)
                 yield changes
                 if isinstance(wanted, Everything) and interval is not None:

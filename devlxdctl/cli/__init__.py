@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from devlxdctl.cli import config, devices, events, state, wait
+from devlxdctl.cli import config, devices, doctor, dump, events, pro, query, state, wait
 from devlxdctl.cli.options import Group, Options, show_version
 from devlxdctl.cli.render import ReaderGone, render, say
 from devlxdctl.errors import DevLXDError, ExitStatus
@@ -68,5 +68,10 @@ for command in (
     devices.devices,
     events.events,
     wait.wait,
+    pro.pro,
+    dump.metadata,
+    dump.dump,
+    query.query,
+    doctor.doctor,
 ):
     devlxdctl.add_command(command)

@@ -11,10 +11,10 @@ import click
 from click.core import ParameterSource
 
 from devlxdctl import __version__
-from devlxdctl.errors import BadData
 
 if TYPE_CHECKING:
     from devlxdctl.client import Client
+    from devlxdctl.tokens import Token
 
 
 class Options:
@@ -33,23 +33,17 @@ class Options:
         from devlxdctl.client import Client
 
         show_log(self.verbose)
-        client = Client(self.socket, self.wait if wait is None else wait, self._token())
+        client = Client(self.socket, self.wait if wait is None else wait, self.token())
         click.get_current_context().call_on_close(client.close)
         return client
 
-    def _token(self) -> Any:
+    def token(self) -> Token:
+        """The bearer token, or what reads it; an empty variable counts as unset."""
         if self.token_file is None:
             return os.environ.get("DEVLXD_BEARER_TOKEN") or None
-        path = self.token_file
+        from devlxdctl.tokens import TokenFile
 
-        def read() -> str:
-            try:
-                with open(path, encoding="utf-8", errors="surrogateescape") as file:
-                    return file.read().strip()
-            except OSError as error:
-                raise BadData(path, (error.strerror or "cannot be read").lower()) from error
-
-        return read
+        return TokenFile(self.token_file)
 
 
 class Words(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of Click only

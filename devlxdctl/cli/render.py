@@ -30,11 +30,30 @@ class Bare(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Rows of cells. The last of `header` may stand for any number of further cells."""
+    """Rows of cells. The last of `header` may stand for any number of further cells.
+
+    On a terminal the further cells stand behind the last one, and what does not fit is cut off; with `wrap`
+    both go on below. `status` is what the program ends with.
+    """
 
     data: Any
     header: Sequence[str]
     rows: Iterable[Sequence[str]]
+    wrap: bool = False
+    status: ExitStatus = ExitStatus.OK
+
+
+class Document(NamedTuple):
+    """What is JSON in every format."""
+
+    data: Any
+
+
+class Raw(NamedTuple):
+    """Bytes that are written as they come, the same in every format; to stderr where `error`."""
+
+    chunks: Iterable[bytes]
+    error: bool = False
 
 
 class Line(NamedTuple):
@@ -54,33 +73,49 @@ class ReaderGone(Exception):
     """Who read stdout has gone away: a quiet end."""
 
 
-def render(output: Bare | Table | Lines | None, as_json: bool) -> ExitStatus:
+Output = Bare | Table | Document | Lines | Raw | None
+
+
+def render(output: Output, as_json: bool) -> ExitStatus:
     """Writes what a command returned to stdout, and returns the status to end with.
 
     Raises `BadData` when stdout cannot be written, `ReaderGone` when nobody reads it any more.
     """
-    terminal = sys.stdout is not None and sys.stdout.isatty()
     if output is None:
         return ExitStatus.OK
+    terminal = sys.stdout is not None and sys.stdout.isatty()
     if isinstance(output, Lines):
         _stream(output.lines, as_json, terminal)
-    elif as_json:
-        _write(_json(output.data, indent=terminal) + "\n")
+        return ExitStatus.OK
+    if isinstance(output, Raw):
+        from devlxdctl.cli.rawoutput import write_raw
+
+        write_raw(output.chunks, output.error)
+        return ExitStatus.OK
+    write_stdout(rendered(output, as_json, terminal))
+    return output.status if isinstance(output, Table) else ExitStatus.OK
+
+
+def rendered(output: Bare | Table | Document, as_json: bool, terminal: bool = False) -> bytes:
+    """The bytes for stdout, as they are on a terminal or off it."""
+    if as_json or isinstance(output, Document):
+        text = _json(output.data, indent=terminal) + "\n"
     elif isinstance(output, Table):
-        _write(_table(output) if terminal else tab_separated(output))
+        text = _table(output) if terminal else tab_separated(output)
     else:
         end = "\n" if output.newline and not output.text.endswith("\n") else ""
-        _write(clean(output.text + end, keep="\t\n") if terminal else output.text + end)
-    return ExitStatus.OK
+        text = clean(output.text + end, keep="\t\n") if terminal else output.text + end
+    return _encode(text)
 
 
 def _stream(lines: Iterable[Line], as_json: bool, terminal: bool) -> None:
     try:
         for line in lines:
             if as_json:
-                _write((_harmless(line.json) if terminal else line.json) + "\n")
+                text = _harmless(line.json) if terminal else line.json
             else:
-                _write(("  " if terminal else "\t").join(map(_cell, line.cells)) + "\n")
+                text = ("  " if terminal else "\t").join(map(_cell, line.cells))
+            write_stdout(_encode(text + "\n"))
     except BrokenPipeError as error:  # noticed while there was nothing to write
         raise ReaderGone from error
 
@@ -166,7 +201,8 @@ def _table(table: Table) -> str:
     from rich.text import Text
 
     last = len(table.header) - 1
-    rows = [[*row[:last], " ".join(row[last:])] for row in rows]
+    between = "\n" if table.wrap else " "
+    rows = [[*row[:last], between.join(row[last:]).rstrip("\n")] for row in rows]
     console = Console(force_terminal=True, highlight=False, markup=False, emoji=False)
     widths = [max(map(cell_len, column)) for column in zip(table.header, *rows, strict=True)]
     # The last column is cut to what is left of the line; rich would shrink the first instead. That one holds
@@ -179,7 +215,9 @@ def _table(table: Table) -> str:
         if number == 0:
             grid.add_column(title, style="cyan", overflow="fold", width=widths[0])
         else:
-            grid.add_column(title, overflow="ellipsis", no_wrap=True, width=widths[number])
+            wrap = table.wrap and number == last
+            overflow: Any = "fold" if wrap else "ellipsis"
+            grid.add_column(title, overflow=overflow, no_wrap=not wrap, width=widths[number])
     for row in rows:
         grid.add_row(*map(Text, row))
     with console.capture() as captured:
@@ -194,13 +232,14 @@ def _encode(text: str) -> bytes:
         return text.encode("utf-8", "surrogatepass")
 
 
-def _write(text: str) -> None:
-    if not text:
+def write_stdout(data: bytes) -> None:
+    """Writes and flushes. Raises `BadData` where it cannot, `ReaderGone` when nobody reads any more."""
+    if not data:
         return
     try:
         if sys.stdout is None:
             raise BadData("stdout", "it is closed")
-        sys.stdout.buffer.write(_encode(text))
+        sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     except BrokenPipeError as error:
         raise ReaderGone from error

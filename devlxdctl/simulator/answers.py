@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
-from devlxdctl.simulator import golang
+from devlxdctl.simulator import golang, pro
 from devlxdctl.simulator.instance import GUEST_NAMESPACES, Instance
 from devlxdctl.simulator.profiles import SSH_KEYS, Profile
 from devlxdctl.simulator.sshkeys import merged_seed
@@ -29,6 +29,29 @@ _PRO_ENDPOINTS = {
     "/1.0/ubuntu-pro": r"/1\.0/ubuntu-pro",
     "/1.0/ubuntu-pro/token": r"/1\.0/ubuntu-pro/token",
 }
+STORAGE_ENDPOINTS = {
+    "/1.0/instances/{instance}": r"/1\.0/instances/(?P<instance>[^/]+)",
+    "/1.0/operations/{operation}": r"/1\.0/operations/(?P<operation>[^/]+)",
+    "/1.0/operations/{operation}/wait": r"/1\.0/operations/(?P<operation>[^/]+)/wait",
+    "/1.0/storage-pools/{pool}": r"/1\.0/storage-pools/(?P<pool>[^/]+)",
+    "/1.0/storage-pools/{pool}/volumes": r"/1\.0/storage-pools/(?P<pool>[^/]+)/volumes",
+    "/1.0/storage-pools/{pool}/volumes/{type}": (
+        r"/1\.0/storage-pools/(?P<pool>[^/]+)/volumes/(?P<type>[^/]+)"
+    ),
+    "/1.0/storage-pools/{pool}/volumes/{type}/{volume}": (
+        r"/1\.0/storage-pools/(?P<pool>[^/]+)/volumes/(?P<type>[^/]+)/(?P<volume>[^/]+)"
+    ),
+}
+_METHODS = {
+    "/1.0": ("GET", "PATCH"),
+    "/1.0/ubuntu-pro/token": ("POST",),
+    "/1.0/instances/{instance}": ("GET", "PATCH"),
+    "/1.0/operations/{operation}": ("DELETE",),
+    "/1.0/storage-pools/{pool}/volumes": ("GET", "POST"),
+    "/1.0/storage-pools/{pool}/volumes/{type}": ("GET", "POST"),
+    "/1.0/storage-pools/{pool}/volumes/{type}/{volume}": ("GET", "PUT", "PATCH", "DELETE"),
+}
+"""Where a host is strict, what an endpoint takes besides GET, or instead."""
 _HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -92,7 +115,11 @@ def _raw(text: str) -> Answer:
 
 def find_endpoint(profile: Profile, path: str) -> tuple[str | None, dict[str, str]]:
     """The endpoint that a path is of, and its raw parameters; None where the host knows no such path."""
-    endpoints = {**_ENDPOINTS, **_PRO_ENDPOINTS} if profile.ubuntu_pro else _ENDPOINTS
+    endpoints = dict(_ENDPOINTS)
+    if profile.ubuntu_pro:
+        endpoints |= _PRO_ENDPOINTS
+    if profile.storage:
+        endpoints |= STORAGE_ENDPOINTS
     for endpoint, pattern in endpoints.items():
         if match := re.fullmatch(pattern, path, re.DOTALL):
             return endpoint, match.groupdict()
@@ -115,8 +142,7 @@ def redirect(profile: Profile, method: str, target: Target) -> Answer | None:
 def wrong_method(profile: Profile, endpoint: str, method: str) -> Answer | None:
     """What the host says to a method that an endpoint lacks; None where it goes on, as with a GET."""
     if profile.strict_methods:
-        allowed = {"/1.0": ("GET", "PATCH"), "/1.0/ubuntu-pro/token": ("POST",)}.get(endpoint, ("GET",))
-        if method in allowed:
+        if method in _METHODS.get(endpoint, ("GET",)):
             return None
         if method in _HTTP_METHODS:
             return error(501, "Not Implemented")
@@ -144,7 +170,19 @@ def patch_state(instance: Instance, body: bytes) -> Answer:
     return Answer(200, RAW)
 
 
-def answer(instance: Instance, endpoint: str, parameters: dict[str, str]) -> Answer:
+def refuse_token(instance: Instance, token: str) -> Answer | None:
+    """What the host says to a token of its own that is not good any more; others it ignores."""
+    match instance.tokens.get(token) if instance.profile.tokens else None:
+        case "expired":
+            why = "token has invalid claims: token is expired"
+        case "wrong":
+            why = "token signature is invalid: signature is invalid"
+        case _:
+            return None
+    return error(403, f"Failed to verify bearer token: Token is not valid: {why}")
+
+
+def answer(instance: Instance, endpoint: str, parameters: dict[str, str], trusted: bool = False) -> Answer:
     """The answer of any endpoint but the events to its own method (POST for a token, else GET)."""
     profile = instance.profile
     if not instance.api_on and endpoint not in profile.answers_switched_off:
@@ -161,6 +199,7 @@ def answer(instance: Instance, endpoint: str, parameters: dict[str, str]) -> Ans
                     "instance_type": instance.type,
                     "location": instance.location,
                     **dict(profile.extra_state),
+                    **({"auth": "trusted"} if trusted else {}),
                 }
             )
         case "/1.0/config":
@@ -172,9 +211,9 @@ def answer(instance: Instance, endpoint: str, parameters: dict[str, str]) -> Ans
         case "/1.0/meta-data":
             return _raw(instance.meta_data())
         case "/1.0/ubuntu-pro":
-            return _json({"guest_attach": "off"})
+            return _json({"guest_attach": instance.pro})
         case "/1.0/ubuntu-pro/token":
-            return error(403, "Failed getting an Ubuntu Pro guest token: Guest attachment not allowed")
+            return error(403, pro.NOT_ALLOWED) if instance.pro == "off" else _json(pro.new_token())
         case _:  # image export: there are no images
             if instance.images_on:
                 return json_error(404, profile.image_not_found)

@@ -8,7 +8,9 @@ from pathlib import Path
 import yaml
 
 INSTANCE_TYPES = ("container", "virtual-machine")
-SIMULATOR_KEYS = ("instance_id", "location", "name", "type")
+SIMULATOR_KEYS = ("instance_id", "location", "name", "pools", "pro", "tokens", "type")
+_CHOICES = {"pro": ("off", "available", "on"), "type": INSTANCE_TYPES}
+_TOKENS = ("trusted", "expired", "wrong")
 
 
 class GuestFileError(ValueError):
@@ -26,6 +28,12 @@ class Guest:
     location: str = "simulator"
     instance_id: str | None = None
     """None: what `volatile.cloud-init.instance-id` says, else a new one."""
+    pro: str = "off"
+    """The host's own setting for the attaching of its guests."""
+    tokens: Mapping[str, str] = field(default_factory=dict)
+    """The bearer tokens that the host knows: trusted, expired, or wrong, one with a bad signature."""
+    pools: Mapping[str, str] = field(default_factory=dict)
+    """The storage pools that the guest can use with a token, and their drivers."""
 
 
 def default_guest() -> Guest:
@@ -73,14 +81,22 @@ def _guest(document: object) -> Guest:
     for name, device in devices.items():
         if "type" not in device:
             raise ValueError(f"devices: {name}: it has no type")
-    extra = _strings(top.get("simulator", ""), "simulator")
-    if unknown := sorted(extra.keys() - set(SIMULATOR_KEYS)):
+    section = _mapping(top.get("simulator", ""), "simulator")
+    if unknown := sorted(section.keys() - set(SIMULATOR_KEYS)):
         raise ValueError(f"simulator: unknown key {unknown[0]!r}, it knows {', '.join(SIMULATOR_KEYS)}")
-    if extra.get("type", INSTANCE_TYPES[0]) not in INSTANCE_TYPES:
-        raise ValueError(f"simulator: type: {extra['type']!r} is neither container nor virtual-machine")
+    tokens = _strings(section.pop("tokens", ""), "simulator: tokens")
+    for state in tokens.values():
+        if state not in _TOKENS:
+            raise ValueError(f"simulator: tokens: {state!r} is none of {', '.join(_TOKENS)}")
+    pools = {device["pool"]: "dir" for device in devices.values() if device.get("pool")}
+    pools |= _strings(section.pop("pools", ""), "simulator: pools")
+    extra = _strings(section, "simulator")
+    for key, choices in _CHOICES.items():
+        if extra.get(key, choices[0]) not in choices:
+            raise ValueError(f"simulator: {key}: {extra[key]!r} is none of {', '.join(choices)}")
     if "name" in top:
         extra.setdefault("name", _text(top["name"], "name"))
-    return Guest(config=config, devices=devices, **extra)
+    return Guest(config=config, devices=devices, tokens=tokens, pools=pools, **extra)
 
 
 def _mapping(value: object, what: str) -> dict[str, object]:

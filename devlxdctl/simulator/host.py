@@ -16,6 +16,7 @@ from devlxdctl.simulator.guest import Guest
 from devlxdctl.simulator.instance import Instance, Refused
 from devlxdctl.simulator.profiles import Profile
 from devlxdctl.simulator.server import Server
+from devlxdctl.simulator.storage import Storage
 
 PATH_LIMIT = 107
 STOPPING_SECONDS = 0.2
@@ -41,7 +42,7 @@ class Host:
     ) -> None:
         hub = Hub()
         self.instance = Instance(guest, profile, hub.publish)
-        self.server = Server(self.instance, hub, faults)
+        self.server = Server(self.instance, hub, faults, Storage(self.instance, guest.pools))
         self._path = path
         self._faults = faults
         self._on_listening = on_listening

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from devlxdctl.simulator import pro
 from devlxdctl.simulator.guest import Guest
 from devlxdctl.simulator.profiles import SEED_KEYS, SSH_KEYS, Profile
 
@@ -43,6 +44,8 @@ class Instance:
         self.location = guest.location if profile.location is None else profile.location
         self.config = dict(guest.config)
         self.devices = {name: dict(device) for name, device in guest.devices.items()}
+        self.tokens = dict(guest.tokens)
+        self._host_pro = guest.pro
         self._changed = changed
         if guest.instance_id is not None:
             self.config[INSTANCE_ID_KEY] = guest.instance_id
@@ -64,6 +67,11 @@ class Instance:
     def images_on(self) -> bool:
         """Whether the guest may export images."""
         return self._flag(self.profile.images_key, False)
+
+    @property
+    def pro(self) -> str:
+        """Whether the guest may be attached to Ubuntu Pro: off, available or on."""
+        return pro.effective(self._host_pro, self.config.get(pro.INSTANCE_KEY, ""))
 
     def set_ready(self, ready: bool | None) -> None:
         """What the guest said; None forgets it, as a restart of the daemon does."""

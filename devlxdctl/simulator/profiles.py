@@ -44,6 +44,10 @@ class Profile:
     state_struct: str = "DevLXDPut"
     """The host's name for the type of PATCH's body, as it shows in complaints."""
     ubuntu_pro: bool = False
+    tokens: bool = False
+    """The host knows bearer tokens."""
+    storage: bool = False
+    """The host lets a guest with a token manage volumes."""
     root_first: bool = False
     """401 comes before everything else, for unknown paths too."""
     answers_switched_off: frozenset[str] = frozenset({"/", "/1.0"})
@@ -100,6 +104,8 @@ LXD_6 = Profile(
     image_not_found="Not Found",
     body_error_prefix="Invalid request body: ",
     ubuntu_pro=True,
+    tokens=True,
+    storage=True,
     root_first=True,
     answers_switched_off=frozenset(),
     metadata_header="",

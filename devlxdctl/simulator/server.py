@@ -16,6 +16,7 @@ from devlxdctl.simulator import answers, events, websocket
 from devlxdctl.simulator.answers import Answer, Target
 from devlxdctl.simulator.faults import Faults
 from devlxdctl.simulator.instance import Instance
+from devlxdctl.simulator.storage import Storage
 
 BOOTING = "Failed to begin transaction: sql: database is closed"
 BAD_REQUEST = "400 Bad Request"
@@ -140,8 +141,9 @@ def end_with_bad_request(request: web.BaseRequest, status: str) -> NoReturn:
 class Server:
     """Answers connections for an instance; whoever listens on the socket makes them with `connection`."""
 
-    def __init__(self, instance: Instance, hub: events.Hub, faults: Faults) -> None:
+    def __init__(self, instance: Instance, hub: events.Hub, faults: Faults, storage: Storage) -> None:
         self.instance = instance
+        self.storage = storage
         self.hub = hub
         self.requests: list[Request] = []
         self.connections = 0
@@ -218,6 +220,10 @@ class Server:
         if self._boot_until is not None and time.monotonic() < self._boot_until:
             return answers.error(500, BOOTING)
         endpoint, parameters = answers.find_endpoint(profile, target.path)
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if refused := answers.refuse_token(self.instance, token):
+            return refused
+        trusted = profile.tokens and self.instance.tokens.get(token) == "trusted"
         permitted = connection.root and not self._faults.forbidden
         if not permitted and (endpoint is not None or profile.root_first):
             return answers.error(401, answers.NON_ROOT)
@@ -233,7 +239,10 @@ class Server:
             return await self._patch(request)
         if endpoint == "/1.0/events":
             return await self._listen(request, connection, target)
-        return answers.answer(self.instance, endpoint, parameters)
+        if endpoint in answers.STORAGE_ENDPOINTS:
+            body = await request.read()
+            return self.storage.answer(endpoint, method, parameters, body, trusted)
+        return answers.answer(self.instance, endpoint, parameters, trusted)
 
     async def _patch(self, request: web.Request) -> Answer:
         profile = self.instance.profile

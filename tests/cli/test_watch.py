@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from devlxdctl.simulator import Simulator
 from tests.conftest import PROGRAM, Result, run
 from tests.hosts.jobs import DEFAULT_SIGNALS, Job, poll
+from tests.rawhost import RawHost, accepted, answer
 
 TIME = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z"
 
@@ -375,3 +377,34 @@ def test_a_watch_reads_only_what_it_must(host: Simulator, programs: Programs) ->
         "/1.0/config/user.role",
         "/1.0/events?type=config",
     ]
+
+
+def test_an_answer_that_makes_no_sense_does_not_end_a_watch(short: Path) -> None:
+    """Neither the list nor a value; at the start it does."""
+    answers = {
+        b"/1.0/config ": [
+            answer(b'["/1.0/config/user.a"]'),
+            answer(b"<html>", "text/html"),
+            answer(b'["/1.0/config/user.a"]'),
+        ],
+        b"/1.0/config/user.a ": [answer(value, "application/octet-stream") for value in (b"1", b"2")],
+    }
+
+    def script(request: bytes) -> bytes | None:
+        path = request.split(b" ")[1] + b" "
+        return answers[path].pop(0) if path in answers else accepted(request)
+
+    with KeptHost(short / "sock", script) as host:
+        argv = ["config", "watch", "--interval", "0.1", "--count", "1"]
+        result = run(*argv, socket=host.path)
+    assert (result.status, result.stdout) == (0, b"initial\tuser.a\t1\t\nchanged\tuser.a\t2\t1\n")
+    assert result.stderr == b"devlxdctl: /1.0/config: the answer is text/html, not JSON; reading again\n"
+
+
+class KeptHost(RawHost):
+    """Keeps the connection that was upgraded."""
+
+    def _send(self, connection: socket.socket, given: bytes) -> None:
+        connection.sendall(given)
+        while given.startswith(b"HTTP/1.1 101") and connection.recv(4096):
+            continue

@@ -53,7 +53,7 @@ for file in /etc/subuid /etc/subgid; do
 done
 
 # LXD 5.0 ends at its start without iproute2, which is not among its dependencies
-packages=$(missing lxd lxd-client iproute2 incus-base incus-client busybox jq python3-venv)
+packages=$(missing lxd lxd-client iproute2 incus-base incus-client busybox jq python3-venv systemd cloud-init)
 [ -n "$packages" ] || exit 0
 
 # keeps packages from starting services

@@ -55,11 +55,12 @@ def test_headings_with_nothing_below_them_are_empty() -> None:
         ("", "f: neither config nor devices: is it the output of `lxc config show --expanded`?"),
         (
             "simulator: {nmae: web1}",
-            "f: simulator: unknown key 'nmae', it knows instance_id, location, name, type",
+            "f: simulator: unknown key 'nmae', it knows "
+            "instance_id, location, name, pools, pro, tokens, type",
         ),
         (
             "simulator: {type: vm}",
-            "f: simulator: type: 'vm' is neither container nor virtual-machine",
+            "f: simulator: type: 'vm' is none of container, virtual-machine",
         ),
         (
             "config:\n  user.a: 1\n user.b: 2\n",
@@ -82,3 +83,25 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(GuestFileError) as caught:
         read_guest(tmp_path / "binary.yaml")
     assert str(caught.value) == f"{tmp_path}/binary.yaml: not UTF-8 text: byte 8"
+
+
+def test_pools_tokens_and_pro() -> None:
+    guest = read_guest(EXAMPLES / "guest.yaml")
+    assert guest.pro == "on"
+    assert guest.tokens == {"devlxd-token-of-web1": "trusted", "last-years-token": "expired"}
+    assert guest.pools == {"default": "dir", "fast": "zfs"}
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("simulator: {pro: maybe}", "f: simulator: pro: 'maybe' is none of off, available, on"),
+        ("simulator: {tokens: {a: b}}", "f: simulator: tokens: 'b' is none of trusted, expired, wrong"),
+        ("simulator: {tokens: a}", "f: simulator: tokens: keys and values are expected, not a string"),
+        ("simulator: {pools: [a]}", "f: simulator: pools: keys and values are expected, not a list"),
+    ],
+)
+def test_mistakes_in_them(text: str, complaint: str) -> None:
+    with pytest.raises(GuestFileError) as caught:
+        parse_guest(text, "f")
+    assert str(caught.value) == complaint

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import hashlib
 import os
 import socket
 import struct
@@ -21,7 +19,7 @@ from devlxdctl.events import READ_AHEAD, TYPES, Backlog, Dropped, Event, Events,
 from devlxdctl.session import HostSession
 from devlxdctl.simulator import Simulator
 from devlxdctl.simulator.profiles import LXD_6
-from tests.rawhost import RawHost, answer
+from tests.rawhost import RawHost, accepted, answer
 
 MESSAGE = b'{"type":"config","timestamp":"t","metadata":{"key":"user.a","old_value":"","value":"1"}}\n'
 
@@ -30,16 +28,6 @@ def frame(payload: bytes, opcode: int = 1, fin: bool = True) -> bytes:
     length = len(payload)
     size = bytes([length]) if length < 126 else b"\x7f" + struct.pack("!Q", length)
     return bytes([fin << 7 | opcode]) + size + payload
-
-
-def accepted(request: bytes) -> bytes:
-    """The head that accepts a websocket."""
-    key = request.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
-    accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
-    return (
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
-    )
 
 
 class FrameHost(RawHost):
