@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 
 log = logging.getLogger("devlxdctl")
 
-CONNECTIONS: Final = 4
+CONNECTIONS: Final = 8
 """How many connections of the session may be open at a time."""
 
 GRACE: Final = 10.0
