@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         UnexpectedAnswer,
         Unreachable,
     )
+    from devlxdctl.images import Export, ExportedFile
     from devlxdctl.models import Device, ProSettings, ProToken, State
     from devlxdctl.query import Query, Reply
     from devlxdctl.tokens import TokenFile
@@ -40,6 +41,8 @@ __all__ = [
     "DevLXDError",
     "Device",
     "ExitStatus",
+    "Export",
+    "ExportedFile",
     "InvalidRequest",
     "NoHost",
     "NotFound",
@@ -62,6 +65,8 @@ _HOMES = {
     "Check": "doctor",
     "Client": "client",
     "Device": "models",
+    "Export": "images",
+    "ExportedFile": "images",
     "ProSettings": "models",
     "ProToken": "models",
     "Query": "query",

@@ -17,6 +17,7 @@ from devlxdctl.session import CONNECTIONS, HostSession, log
 from devlxdctl.tokens import Token
 
 if TYPE_CHECKING:
+    from devlxdctl.images import Export, Output, Progress
     from devlxdctl.query import Query, Reply
 
 _T = TypeVar("_T")
@@ -201,6 +202,31 @@ class Client:
         from devlxdctl.query import send
 
         return send(self.session, query)
+
+    def image_export(
+        self,
+        fingerprint: str,
+        output: Output = "",
+        *,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+    ) -> Export:
+        """Fetches an image of the host and verifies it: its SHA-256 is its fingerprint, 64 hex digits.
+
+        `output` is a directory that exists, "" being the one at hand, where files take the host's names for
+        them; or the path of the file that a unified image becomes; or a binary stream for such an image,
+        which has the bytes before they are verified. Files appear when they are verified, in place of others
+        only with `overwrite`. `progress` is called for each piece with the bytes so far, and of how many,
+        None where the host does not say.
+
+        A unified image is continued where its connection is lost; a split one cannot be. Raises
+        `InvalidRequest` for half a fingerprint, and for a split image that is to be one file; `NotPermitted`
+        where the guest may not have images; `NotFound` for one that is absent or private; `BadData` for a
+        wrong digest, a name that is taken, a full disk; `Unreachable` when the connection is lost for good.
+        """
+        from devlxdctl.images import export
+
+        return export(self.session, fingerprint, output, overwrite, progress)
 
     def _strings(self, path: str, endpoint: Literal["versions", "config"]) -> list[str]:
         entries = self.session.get_json(path, endpoint, list)

@@ -16,10 +16,12 @@ SILENCE: Final = 15.0
 
 
 class Question(NamedTuple):
-    """A request. `key` is the config key that it is about, "" where it is about none.
+    """A request. `key` is the config key or the image's fingerprint that it is about, "" where none is.
 
     `silence` is the number of seconds that the host may be silent, None for ever. `repeatable` says that it
     may be asked again where it may have arrived already. Any status but those `expected` is an error.
+    `continues` says that the host answered before and broke off: a restart of it is borne, a missing socket
+    included, whatever is left of the time to wait for a first answer.
     """
 
     method: str
@@ -31,6 +33,7 @@ class Question(NamedTuple):
     silence: float | None = SILENCE
     repeatable: bool = True
     expected: Collection[int] = (200,)
+    continues: bool = False
 
     def __repr__(self) -> str:
         # Headers and body may be secrets.
@@ -82,6 +85,16 @@ class Stream:
     def close(self) -> None:
         """Gives the connection back if the body was read to its end, and closes it if not."""
         self._response.close()
+
+    def limit_silence(self, seconds: float | None) -> None:
+        """From now on the host may be silent for `seconds`, None for ever.
+
+        No effect on a connection that the host closes after this answer: http.client has let go of it.
+        """
+        self._limit = seconds
+        connection = self._response.raw.connection
+        if connection is not None and connection.sock is not None:
+            connection.sock.settimeout(seconds)
 
     def chunks(self, size: int) -> Iterator[bytes]:
         """The body, in pieces of at most `size` bytes, as it came: nothing is decompressed.

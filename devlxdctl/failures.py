@@ -37,6 +37,7 @@ _VIRTIO_PORTS: Final = (
     "/dev/virtio-ports/org.linuxcontainers.lxd",
     "/dev/virtio-ports/org.linuxcontainers.incus",
 )
+_OR_PRIVATE: Final = "or it is private: both look the same from here"
 RESTARTING: Final = frozenset({500, 502, 503, 504})
 """The statuses of a host whose daemon stops or starts."""
 
@@ -82,19 +83,24 @@ def no_answer(error: Exception, socket: str, endpoint: Endpoint, limit: float | 
 def refusal(answer: Answer, question: Question, socket: str) -> DevLXDError:
     """The error that an answer with a status other than 200 stands for.
 
-    Where the question is about a config key, a 404 says that it is not set; otherwise, that the endpoint is
-    absent.
+    Where the question is about a config key, a 404 says that it is not set. About an image, it says so in
+    JSON, the form of the main API. Any other says that the endpoint is absent.
     """
     status, what = answer.status, question.what
     advice = hint(socket, question.endpoint, status, key=question.key)
-    if status == 404 and question.key:
+    if status == 404 and question.endpoint == "key":
         return NotFound(what, "not set on this instance", hint=advice, http_status=status)
+    if status == 404 and question.endpoint == "image" and answer.media_type == "application/json":
+        advice = hint(socket, "image", "private", key=question.key)
+        return NotFound(what, f"no such image, {_OR_PRIVATE}", hint=advice, http_status=status)
     said = host_says(answer)
     said = f": {said}" if said else ""
     if status in (401, 403):
         return NotPermitted(what, f"not permitted{said}", hint=advice, http_status=status)
     if status in (404, 405, 501):
-        return NotSupported(what, f"this host does not offer it{said}", hint=advice, http_status=status)
+        or_private = f", {_OR_PRIVATE}" if status == 404 and question.endpoint == "image" else ""
+        why = f"this host does not offer it{or_private}{said}"
+        return NotSupported(what, why, hint=advice, http_status=status)
     why = f"the host answered with status {status}{said}"
     if status >= 500:
         passing = status in RESTARTING

@@ -18,12 +18,13 @@ Endpoint = Literal[
     "key",
     "devices",
     "events",
+    "image",
     "metadata",
     "pro",
     "pro-token",
     "query",
 ]
-Cause = Literal["absent", "agent", "denied", "ignored", "refused", "silent", "token"]
+Cause = Literal["absent", "agent", "denied", "ignored", "partial", "private", "refused", "silent", "token"]
 
 _HINTS: Final[dict[tuple[Endpoint | Literal["*"], Cause | int], str]] = {
     ("*", "absent"): "is this a guest of LXD or Incus? If it is, on the host: "
@@ -40,6 +41,10 @@ _HINTS: Final[dict[tuple[Endpoint | Literal["*"], Cause | int], str]] = {
     ("*", 404): "the {product} of this host does not offer it: upgrade the host",
     ("*", 500): "a process in a container inside this guest is not known to the host: run it in the guest "
     "itself. Otherwise look at the daemon; on the host: {client} info",
+    ("image", "partial"): "on the host, this shows the whole of it: {client} image list --columns lF",
+    ("image", "private"): "guests get public images only; on the host, this says whether it is one: "
+    "{client} image show {key}",
+    ("image", 403): "on the host: {client} config set INSTANCE {switch}.images=true",
     ("key", 403): "guests can read user.* and cloud-init.* only",
     ("key", 404): "on the host: {client} config set INSTANCE {key}=VALUE",
     ("query", 403): "it may take a bearer token that the host trusts: devlxdctl query --token-file FILE …. "

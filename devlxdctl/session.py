@@ -178,7 +178,10 @@ class HostSession:
 
     def open(self, question: Question) -> Stream:
         """As `ask`, but returns when the answer begins: a connection lost after that is the caller's."""
-        return self.repeat(self._begin, question)
+        stream = self.repeat(self._begin, question)
+        # What was left of the time to wait was for the answer to begin, not for all of its pauses.
+        stream.limit_silence(question.silence)
+        return stream
 
     def repeat(self, attempt: Callable[[Question], _T], question: Question) -> _T:
         """What `attempt` returns: made again while the host restarts, as the session bears it."""
@@ -197,9 +200,9 @@ class HostSession:
                     raise
                 now = time.monotonic()
                 first_failure = first_failure or start
-                end = self._end(first_failure)
+                end = self._end(first_failure, question)
                 if now >= end:
-                    raise self._given_up(error, now - first_failure) from error
+                    raise self._given_up(error, question, now - first_failure) from error
                 pause = min(_PAUSES[min(number, len(_PAUSES) - 1)], end - now)
                 log.debug("%s %s: %s; again in %.2f s", question.method, question.path, error.why, pause)
                 if now - first_failure > _TELL_AFTER and not told:
@@ -214,19 +217,20 @@ class HostSession:
     def _bears(self, error: DevLXDError, question: Question) -> bool:
         waits = self._persistent or self._wait is not None
         if isinstance(error, NoHost):
-            return waits and error.may_come
+            return (waits or question.continues) and error.may_come
         if isinstance(error, Unreachable):
             return (waits or error.passing) and (question.repeatable or not error.sent)
         return self._bears_refusal and isinstance(error, NotPermitted) and error.http_status != 401
 
-    def _end(self, first_failure: float) -> float:
+    def _end(self, first_failure: float, question: Question) -> float:
         ends = [] if self._until is None else [self._until]
         if not self._persistent:
-            ends.append(first_failure + GRACE if self._deadline is None else self._deadline)
+            deadline = None if question.continues else self._deadline
+            ends.append(first_failure + GRACE if deadline is None else deadline)
         return min(ends, default=math.inf)
 
-    def _given_up(self, error: DevLXDError, tried: float) -> DevLXDError:
-        waited = self._wait
+    def _given_up(self, error: DevLXDError, question: Question, tried: float) -> DevLXDError:
+        waited = None if question.continues else self._wait
         if self._until is not None and time.monotonic() >= self._until:
             waited = self._limit
         kind, passed = (
@@ -258,7 +262,7 @@ class HostSession:
         session = self._connections()
         headers = {**question.headers, **self.authorization()}
         limit = question.silence
-        end = self._end(math.inf)
+        end = self._end(math.inf, question)
         if limit is not None and end < math.inf:
             limit = min(limit, max(end - time.monotonic(), _LAST_SILENCE))
         from devlxdctl.failures import no_answer

@@ -6,10 +6,12 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = REPOSITORY / "README.md"
+EXAMPLES = REPOSITORY / "examples"
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _MARK = "--- end of an example ---"
 
@@ -22,25 +24,24 @@ def blocks(language: str) -> list[str]:
 def as_run(block: str) -> str:
     """A console block with what its commands now print, stdout and stderr as a terminal shows them.
 
-    The commands run one after the other in one bash, in a fresh simulated guest.
+    The commands run one after the other in one bash, in a fresh simulated guest and an empty directory but for
+    `examples`.
     """
     commands = [line[2:] for line in block.splitlines() if line.startswith("$ ")]
     script = "".join(f"{command}\necho '{_MARK}'\n" for command in commands)
-    done = subprocess.run(
-        [
-            *(f"{sys.prefix}/bin/devlxd-simulator run --guest examples/guest.yaml --".split()),
-            "bash",
-            "-c",
-            script,
-        ],
-        cwd=REPOSITORY,
-        env={"PATH": f"{sys.prefix}/bin:{os.defpath}", "LANG": "C.UTF-8"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=60,
-        check=False,
-    )
+    simulator = [f"{sys.prefix}/bin/devlxd-simulator", "run", "--guest", f"{EXAMPLES}/guest.yaml", "--"]
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory, "examples").symlink_to(EXAMPLES)
+        done = subprocess.run(
+            [*simulator, "bash", "-c", script],
+            cwd=directory,
+            env={"PATH": f"{sys.prefix}/bin:{os.defpath}", "LANG": "C.UTF-8"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=60,
+            check=False,
+        )
     outputs = done.stdout.decode().split(f"{_MARK}\n")[:-1]
     return "".join(f"$ {command}\n{output}" for command, output in zip(commands, outputs, strict=True))
 

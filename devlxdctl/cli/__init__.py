@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from typing import Any, NoReturn
 
 import click
 
-from devlxdctl.cli import config, devices, doctor, dump, events, pro, query, state, wait
+from devlxdctl.cli import config, devices, doctor, dump, events, image, pro, query, state, wait
 from devlxdctl.cli.options import Group, Options, show_version
 from devlxdctl.cli.render import ReaderGone, render, say
+from devlxdctl.cli.signals import Interrupted, die_by
 from devlxdctl.errors import DevLXDError, ExitStatus
 
 
@@ -36,15 +36,10 @@ class Root(Group):
                 say(f"hint: {error.hint}")
             status = error.exit_status
         except ReaderGone:
-            _die_by(signal.SIGPIPE)
+            die_by(signal.SIGPIPE)
+        except Interrupted as interrupted:
+            die_by(interrupted.number)
         sys.exit(int(status or ExitStatus.OK))
-
-
-def _die_by(number: signal.Signals) -> NoReturn:
-    """Ends this process by the signal that ended its work, so that who started it sees the same."""
-    signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)
-    raise AssertionError("a signal with its default action ends the process")
 
 
 @click.group(cls=Root, name="devlxdctl")
@@ -67,6 +62,7 @@ for command in (
     config.config,
     devices.devices,
     events.events,
+    image.image,
     wait.wait,
     pro.pro,
     dump.metadata,

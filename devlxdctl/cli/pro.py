@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from devlxdctl.cli.newfile import check_new, write_new
 from devlxdctl.cli.options import Group, Options
 from devlxdctl.cli.render import Bare, Table, as_text, rendered
+from devlxdctl.cli.signals import cleaning_up
+from devlxdctl.files import NewFiles
 
 
 @click.group(cls=Group)
@@ -47,16 +48,18 @@ def token(options: Options, raw: bool, output: str | None) -> Bare | Table | Non
       devlxdctl pro token
       devlxdctl pro token --raw -o /run/pro-token
     """
-    if output is not None:
-        check_new(output)
-    found = options.client().pro_token()
-    secret = found["guest_token"]
-    shown = (
-        Bare(secret, secret)
-        if raw
-        else Table(found, ("FIELD", "VALUE"), [(name, as_text(value)) for name, value in found.items()])
-    )
     if output is None:
-        return shown
-    write_new(output, rendered(shown, as_json=options.format == "json"))
+        return _shown(options, raw)
+    with cleaning_up(), NewFiles(overwrite=None, secret=True) as new:
+        # Made before the host issues a token: where it cannot be, none is asked for.
+        file = new.add(output)
+        file.write(rendered(_shown(options, raw), as_json=options.format == "json"))
+        new.appear()
     return None
+
+
+def _shown(options: Options, raw: bool) -> Bare | Table:
+    found = options.client().pro_token()
+    if raw:
+        return Bare(found["guest_token"], found["guest_token"])
+    return Table(found, ("FIELD", "VALUE"), [(name, as_text(value)) for name, value in found.items()])

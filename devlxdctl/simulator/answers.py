@@ -183,7 +183,7 @@ def refuse_token(instance: Instance, token: str) -> Answer | None:
 
 
 def answer(instance: Instance, endpoint: str, parameters: dict[str, str], trusted: bool = False) -> Answer:
-    """The answer of any endpoint but the events to its own method (POST for a token, else GET)."""
+    """The answer of any endpoint but events and images to its own method (POST for a token, else GET)."""
     profile = instance.profile
     if not instance.api_on and endpoint not in profile.answers_switched_off:
         return error(403, profile.forbidden)
@@ -212,13 +212,8 @@ def answer(instance: Instance, endpoint: str, parameters: dict[str, str], truste
             return _raw(instance.meta_data())
         case "/1.0/ubuntu-pro":
             return _json({"guest_attach": instance.pro})
-        case "/1.0/ubuntu-pro/token":
+        case _:  # ubuntu-pro/token
             return error(403, pro.NOT_ALLOWED) if instance.pro == "off" else _json(pro.new_token())
-        case _:  # image export: there are no images
-            if instance.images_on:
-                return json_error(404, profile.image_not_found)
-            forbidden = json_error if profile.json_forbidden else error
-            return forbidden(403, profile.forbidden)
 
 
 def _decode(instance: Instance, segment: str) -> str:

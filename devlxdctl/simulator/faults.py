@@ -28,6 +28,8 @@ class Faults:
     """The guest API is switched off: neither socket nor directory."""
     forbidden: bool = False
     """Every caller counts as an ordinary user."""
+    short_image: bool = False
+    """Connections break off in the middle of an image."""
 
 
 FAULTS = {
@@ -38,6 +40,7 @@ FAULTS = {
     "hang": ": connections are accepted and never answered",
     "off": ": the guest API is switched off, there is neither socket nor directory",
     "forbidden": ": 401 for everyone",
+    "short-image": ": every answer with an image breaks off at its half",
 }
 
 

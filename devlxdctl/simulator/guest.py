@@ -7,8 +7,10 @@ from pathlib import Path
 
 import yaml
 
+from devlxdctl.simulator.images import Image, make_image
+
 INSTANCE_TYPES = ("container", "virtual-machine")
-SIMULATOR_KEYS = ("instance_id", "location", "name", "pools", "pro", "tokens", "type")
+SIMULATOR_KEYS = ("images", "instance_id", "location", "name", "pools", "pro", "tokens", "type")
 _CHOICES = {"pro": ("off", "available", "on"), "type": INSTANCE_TYPES}
 _TOKENS = ("trusted", "expired", "wrong")
 
@@ -34,6 +36,7 @@ class Guest:
     """The bearer tokens that the host knows: trusted, expired, or wrong, one with a bad signature."""
     pools: Mapping[str, str] = field(default_factory=dict)
     """The storage pools that the guest can use with a token, and their drivers."""
+    images: tuple[Image, ...] = ()
 
 
 def default_guest() -> Guest:
@@ -50,11 +53,14 @@ def read_guest(path: Path) -> Guest:
         raise GuestFileError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise GuestFileError(f"{path}: not UTF-8 text: byte {error.start}") from error
-    return parse_guest(text, str(path))
+    return parse_guest(text, str(path), path.parent)
 
 
-def parse_guest(text: str, origin: str) -> Guest:
-    """Read a guest from the text of a file; `origin` names it in errors. Raises GuestFileError."""
+def parse_guest(text: str, origin: str, directory: Path = Path()) -> Guest:
+    """Read a guest from the text of a file; `origin` names it in errors. Raises GuestFileError.
+
+    The paths of images begin at `directory`.
+    """
     try:
         # Every scalar stays as it is written: `8080`, `yes` and `1.10` are strings on a host.
         document: object = yaml.load(text, Loader=yaml.BaseLoader)
@@ -64,12 +70,12 @@ def parse_guest(text: str, origin: str) -> Guest:
     except yaml.YAMLError as error:
         raise GuestFileError(f"{origin}: {' '.join(str(error).split())}") from error
     try:
-        return _guest(document)
+        return _guest(document, directory)
     except ValueError as error:
         raise GuestFileError(f"{origin}: {error}") from error
 
 
-def _guest(document: object) -> Guest:
+def _guest(document: object, directory: Path) -> Guest:
     top = _mapping(document, "the file")
     if not top.keys() & {"config", "devices", "simulator"}:
         raise ValueError("neither config nor devices: is it the output of `lxc config show --expanded`?")
@@ -84,6 +90,7 @@ def _guest(document: object) -> Guest:
     section = _mapping(top.get("simulator", ""), "simulator")
     if unknown := sorted(section.keys() - set(SIMULATOR_KEYS)):
         raise ValueError(f"simulator: unknown key {unknown[0]!r}, it knows {', '.join(SIMULATOR_KEYS)}")
+    images = _images(section.pop("images", ""), directory)
     tokens = _strings(section.pop("tokens", ""), "simulator: tokens")
     for state in tokens.values():
         if state not in _TOKENS:
@@ -96,7 +103,25 @@ def _guest(document: object) -> Guest:
             raise ValueError(f"simulator: {key}: {extra[key]!r} is none of {', '.join(choices)}")
     if "name" in top:
         extra.setdefault("name", _text(top["name"], "name"))
-    return Guest(config=config, devices=devices, tokens=tokens, pools=pools, **extra)
+    return Guest(config=config, devices=devices, tokens=tokens, pools=pools, images=images, **extra)
+
+
+def _images(entries: object, directory: Path) -> tuple[Image, ...]:
+    if entries in (None, ""):
+        return ()
+    if not isinstance(entries, list):
+        raise ValueError(f"simulator: images: a list is expected, not {_kind(entries)}")
+    images = []
+    for number, entry in enumerate(entries, 1):
+        what = f"simulator: images: number {number}"
+        description = _strings(entry, what)
+        try:
+            images.append(make_image(description, directory))
+        except OSError as error:
+            raise ValueError(f"{what}: {error.filename}: {error.strerror}") from error
+        except ValueError as error:
+            raise ValueError(f"{what}: {error}") from error
+    return tuple(images)
 
 
 def _mapping(value: object, what: str) -> dict[str, object]:

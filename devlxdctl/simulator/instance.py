@@ -46,6 +46,7 @@ class Instance:
         self.devices = {name: dict(device) for name, device in guest.devices.items()}
         self.tokens = dict(guest.tokens)
         self._host_pro = guest.pro
+        self.images = guest.images
         self._changed = changed
         if guest.instance_id is not None:
             self.config[INSTANCE_ID_KEY] = guest.instance_id
@@ -158,6 +159,7 @@ class Instance:
             "enabled": self.api_on,
             "config": dict(sorted(self.config.items())),
             "devices": dict(sorted(self.devices.items())),
+            "images": [image.as_host_sees_it() for image in self.images],
         }
 
     def _flag(self, key: str, default: bool) -> bool:

@@ -39,6 +39,10 @@ class Profile:
     json_forbidden: bool = False
     """The 403 of an image export is the main API's JSON error."""
     image_not_found: str = "Image not found"
+    partial_fingerprints: bool = False
+    """The beginning of a fingerprint is enough, in either case."""
+    image_headers: tuple[tuple[str, str], ...] = ()
+    """More headers of a unified image."""
     body_error_prefix: str = ""
     """Before the complaint about a body that is not the JSON of a state."""
     state_struct: str = "DevLXDPut"
@@ -85,6 +89,7 @@ LXD_5_0 = Profile(
     switch_key="security.devlxd",
     images_key="security.devlxd.images",
     reports_state=False,
+    partial_fingerprints=True,
     location="none",
     answers_switched_off=frozenset({"/"}),
 )
@@ -125,6 +130,7 @@ INCUS = Profile(
     directory="incus",
     switch_key="security.guestapi",
     images_key="security.guestapi.images",
+    image_headers=(("X-Incus-Type", "incus"),),
     state_struct="DevIncusPut",
 )
 

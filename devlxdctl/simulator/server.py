@@ -6,16 +6,16 @@ import re
 import socket
 import struct
 import time
-from email.utils import formatdate
 from typing import NamedTuple, NoReturn
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from devlxdctl.simulator import answers, events, websocket
+from devlxdctl.simulator import answers, events, export, websocket
 from devlxdctl.simulator.answers import Answer, Target
 from devlxdctl.simulator.faults import Faults
 from devlxdctl.simulator.instance import Instance
+from devlxdctl.simulator.responses import Download, Response, order_headers
 from devlxdctl.simulator.storage import Storage
 
 BOOTING = "Failed to begin transaction: sql: database is closed"
@@ -34,29 +34,6 @@ class Request(NamedTuple):
     """The raw target, query included."""
     connection: int
     """The connection that it came on, counted from 1."""
-
-
-class Response(web.Response):
-    """An answer on its way through aiohttp."""
-
-    def __init__(self, answer: Answer, *, chunked: bool) -> None:
-        super().__init__(status=answer.status, body=answer.body)
-        own = list(answer.headers)
-        if answer.content_type is not None:
-            own.append(("Content-Type", answer.content_type))
-        self._own = sorted(own)
-        if chunked:
-            self.enable_chunked_encoding()
-
-    def order_headers(self) -> None:
-        """Leave what a host sends, in its order: the handler's sorted, then Date and the rest."""
-        rest = [(name, self.headers[name]) for name in _LAST_HEADERS if name in self.headers]
-        self.headers.clear()
-        for name, value in [*self._own, ("Date", formatdate(usegmt=True)), *rest]:
-            self.headers.add(name, value)
-
-
-_LAST_HEADERS = ("Content-Length", "Connection", "Transfer-Encoding")
 
 
 class Connection(web.RequestHandler):
@@ -159,7 +136,7 @@ class Server:
             return await self._handle(request)
 
         app = web.Application(middlewares=[handle])
-        app.on_response_prepare.append(_order_headers)
+        app.on_response_prepare.append(order_headers)
         self._runner = web.AppRunner(
             app, handle_signals=False, shutdown_timeout=1.0, handler_cancellation=True
         )
@@ -208,10 +185,30 @@ class Server:
         if not target.well_encoded:
             end_with_bad_request(request, BAD_REQUEST)
         answer = await self._answer(request, connection, target)
+        if isinstance(answer, export.Body):
+            return await self._send(request, answer)
         long = len(answer.body) >= _CHUNKED_FROM and request.version >= (1, 1) and request.method != "HEAD"
         return Response(answer, chunked=long)
 
-    async def _answer(self, request: web.Request, connection: Connection, target: Target) -> Answer:
+    async def _send(self, request: web.Request, body: export.Body) -> web.StreamResponse:
+        response = Download(body, chunked=request.version >= (1, 1))
+        left = body.half if self._faults.short_image else None
+        try:
+            await response.prepare(request)
+            for piece in body.pieces if request.method != "HEAD" else ():
+                await response.write(piece if left is None else piece[:left])
+                if left is not None:
+                    left -= len(piece)
+                    if left <= 0:
+                        end(request)
+            await response.write_eof()
+        except ConnectionError:  # the client has gone, or the daemon restarts
+            end(request)
+        return response
+
+    async def _answer(
+        self, request: web.Request, connection: Connection, target: Target
+    ) -> Answer | export.Body:
         profile, method = self.instance.profile, request.method
         if moved := answers.redirect(profile, method, target):
             return moved
@@ -242,6 +239,8 @@ class Server:
         if endpoint in answers.STORAGE_ENDPOINTS:
             body = await request.read()
             return self.storage.answer(endpoint, method, parameters, body, trusted)
+        if endpoint == "/1.0/images/{fingerprint}/export":
+            return export.export(self.instance, parameters["fingerprint"], request.headers.get("Range"))
         return answers.answer(self.instance, endpoint, parameters, trusted)
 
     async def _patch(self, request: web.Request) -> Answer:
@@ -300,8 +299,3 @@ class Server:
 
 def _same_host(origin: str, request: web.Request) -> bool:
     return origin.partition("://")[2].partition("/")[0].lower() == request.headers.get("Host", "").lower()
-
-
-async def _order_headers(_: web.Request, response: web.StreamResponse) -> None:
-    if isinstance(response, Response):
-        response.order_headers()

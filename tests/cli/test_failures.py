@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PROGRAM, Result, run
+from tests.exports import FINGERPRINT, IMAGE, Holding, unified
 from tests.rawhost import RawHost, Script, answer
 
 API_OFF = (
@@ -307,6 +308,16 @@ def test_what_looks_like_a_restart_is_borne_for_ten_seconds_and_a_silent_host_fo
             programs[name] = subprocess.Popen(
                 [PROGRAM, "state", "--socket", path], env={}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
             )
+        # In the middle of a long answer it has as long, whatever is left of the time for its beginning.
+        (short / "to").mkdir()
+        middle = stack.enter_context(Holding(short / "middle", unified()[:-1]))
+        options = ["--socket", str(middle.path), "--wait", "1", "-o", str(short / "to")]
+        programs["middle"] = subprocess.Popen(
+            [PROGRAM, "image", "export", *options, FINGERPRINT],
+            env={},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         ends = {}
         for name, program in programs.items():
             stdout, stderr = program.communicate(timeout=40)
@@ -319,6 +330,9 @@ def test_what_looks_like_a_restart_is_borne_for_ten_seconds_and_a_silent_host_fo
         assert seconds in {"9", "10", "11"}, (name, found)
         assert found == failed(7, f"devlxdctl: {text}; tried for {seconds} s\n", advice)
     assert ends["silent"] == failed(7, f"devlxdctl: {short / 'silent'}: no answer within 15 s\n", HANGS)
+    why = f"the connection was lost after 0 of {len(IMAGE)} bytes: no answer within 15 s"
+    assert ends["middle"] == failed(7, f"devlxdctl: {FINGERPRINT}: {why}\n", HANGS)
+    assert list((short / "to").iterdir()) == []
     assert 15 <= took < 30
 
 

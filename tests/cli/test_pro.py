@@ -82,12 +82,12 @@ def test_what_is_there_is_neither_written_over_nor_followed(short: Path) -> None
     (short / "directory").mkdir()
     with RawHost(short / "sock", GIVEN) as host:
         for name, why in {
-            "file": "file exists",
-            "dangling": "file exists",
-            "link": "file exists",
-            "directory": "file exists",
-            "nowhere/token": "no such directory",
-            "file/token": "no such directory",
+            "file": "it exists already",
+            "dangling": "it exists already",
+            "link": "it exists already",
+            "directory": "it exists already",
+            "nowhere/token": "no such file or directory",
+            "file/token": "not a directory",
         }.items():
             result = run("pro", "token", "-o", short / name, socket=host.path)
             assert result == Result(8, b"", f"devlxdctl: {short}/{name}: {why}\n".encode())
@@ -106,7 +106,7 @@ def test_a_file_that_appears_meanwhile_stays(short: Path) -> None:
 
     with RawHost(short / "sock", script) as host:
         result = run("pro", "token", "-o", file, socket=host.path)
-    assert result == Result(8, b"", f"devlxdctl: {file}: file exists\n".encode())
+    assert result == Result(8, b"", f"devlxdctl: {file}: it exists already\n".encode())
     assert file.read_text() == "mine"
     assert sorted(os.listdir(short)) == ["sock", "token"]
 
@@ -121,7 +121,7 @@ def test_a_directory_that_may_not_be_written(path: Path, short: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (8, b"")
-    assert done.stderr == f"devlxdctl: {short}/closed/token: no file can be made there\n".encode()
+    assert done.stderr == f"devlxdctl: {short}/closed/token: permission denied\n".encode()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
@@ -136,7 +136,7 @@ def test_a_full_disk_leaves_nothing(path: Path, short: Path) -> None:
     if b"mount" in done.stderr:
         pytest.skip("nothing can be mounted here")
     assert done.stdout == b"8\nall\n"
-    assert done.stderr == f"devlxdctl: {short}/disk/token: no space left on device\n".encode()
+    assert done.stderr == f"devlxdctl: {short}/disk/token: no space left on device, after 0 bytes\n".encode()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

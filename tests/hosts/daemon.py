@@ -172,7 +172,11 @@ class DaemonHost:
     def execute(self, *argv: str, user: int = 0, timeout: float = 60) -> Result:
         """Run a command inside the guest as an administrator does: `lxc exec`, `incus exec`."""
         identity = ["--user", str(user), "--group", str(user)]
-        command = [self._software.client, "exec", *identity, self._namespaces.name, "--", *argv]
+        return self.client("exec", *identity, self._namespaces.name, "--", *argv, timeout=timeout)
+
+    def client(self, *argv: str, timeout: float = 60) -> Result:
+        """Run the host's own client outside the guest: `lxc`, `incus`."""
+        command = [self._software.client, *argv]
         variables = {"HOME": str(self._namespaces.directory), "PATH": _SYSTEM_PATH}
         variables[self._software.directory] = str(self._state)
         # where there is no file of its settings, the client greets first

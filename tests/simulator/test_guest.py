@@ -56,7 +56,7 @@ def test_headings_with_nothing_below_them_are_empty() -> None:
         (
             "simulator: {nmae: web1}",
             "f: simulator: unknown key 'nmae', it knows "
-            "instance_id, location, name, pools, pro, tokens, type",
+            "images, instance_id, location, name, pools, pro, tokens, type",
         ),
         (
             "simulator: {type: vm}",

@@ -83,6 +83,7 @@ def test_the_host_sees_what_the_guest_does_not(short: Path) -> None:
             "volatile.last_state.ready": "true",
         },
         "devices": {"eth0": nic},
+        "images": [],
         "connections": 1,
         "requests": 1,
         "listeners": 0,
@@ -209,7 +210,8 @@ def test_a_host_that_is_switched_off_can_be_switched_on(short: Path) -> None:
     [
         (
             "boom",
-            "unknown fault 'boom'; there are late-socket, boot-500, restart, refuse, hang, off, forbidden",
+            "unknown fault 'boom'; there are late-socket, boot-500, restart, refuse, hang, off, forbidden, "
+            "short-image",
         ),
         ("late-socket", "late-socket=S: the socket appears S seconds after the start"),
         ("late-socket=soon", "late-socket: 'soon' is not a number of seconds"),
