@@ -12,8 +12,9 @@ from urllib.parse import quote
 from devlxdctl.errors import InvalidRequest, NotFound, NotSupported, UnexpectedAnswer
 from devlxdctl.exchange import Answer, Question
 from devlxdctl.hints import hint
+from devlxdctl.log import log
 from devlxdctl.models import Device, ProSettings, ProToken, State
-from devlxdctl.session import CONNECTIONS, HostSession, log
+from devlxdctl.session import CONNECTIONS, HostSession
 from devlxdctl.tokens import Token
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Client:
         ignores in silence.
         """
         state = cast(State, self.session.get_json("/1.0", "state", dict))
+        self._instance_type = state.get("instance_type", "")
         distrusted = self._has_token and state.get("auth") == "untrusted"
         if distrusted and not self._distrusted:
             log.warning("the host does not trust the bearer token that was given")
@@ -245,7 +247,7 @@ class Client:
         if "%" not in key and "/" not in key:
             return False
         if self._instance_type is None:
-            self._instance_type = self.state().get("instance_type", "")
+            self.state()
         return self._instance_type == "virtual-machine"
 
 

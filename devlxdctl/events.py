@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, Typ
 
 from devlxdctl.errors import DevLXDError, UnexpectedAnswer
 from devlxdctl.exchange import SILENCE, Answer, Question
-from devlxdctl.session import HostSession, log
+from devlxdctl.log import log
+from devlxdctl.session import HostSession
 
 if TYPE_CHECKING:
     import websocket
@@ -127,7 +128,7 @@ class Events(Generic[_T_co]):
         self._failure: BaseException | None = None
         self._closed = threading.Event()
         self._socket: socket.socket | None = None
-        self._connection = session.repeat(self._subscribe, self._question)
+        self._connection = session.patience.repeat(self._subscribe, self._question)
         # A byte in this pair wakes the consumer. It is there exactly while it has not been told.
         self._awake, self._alarm = socket.socketpair()
         self._awake.setblocking(False)

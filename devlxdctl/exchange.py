@@ -1,15 +1,11 @@
-"""One question to the host and its answer, whole or as a stream."""
+"""One question to the host, and its whole answer."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Collection, Mapping
+from typing import Final, NamedTuple
 
 from devlxdctl.hints import Endpoint
-
-if TYPE_CHECKING:
-    import requests
 
 SILENCE: Final = 15.0
 """Seconds that a host may be silent within one exchange."""
@@ -55,64 +51,3 @@ class Answer(NamedTuple):
     def __repr__(self) -> str:
         # The body may be a secret.
         return f"Answer({self.status}, {self.media_type!r}, {len(self.body)} bytes)"
-
-
-class Stream:
-    """An answer of the host whose body is still to come. To be closed, as by `with`.
-
-    `status` and `headers` (whose names know no case) are the host's, `media_type` is without parameters.
-    """
-
-    def __init__(
-        self, response: requests.Response, question: Question, socket: str, limit: float | None
-    ) -> None:
-        self._response = response
-        self._question = question
-        self._socket = socket
-        self._limit = limit
-        self.status = response.status_code
-        self.headers: Mapping[str, str] = response.headers
-        self.media_type = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-
-    def __enter__(self) -> Stream:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Gives the connection back if the body was read to its end, and closes it if not."""
-        self._response.close()
-
-    def limit_silence(self, seconds: float | None) -> None:
-        """From now on the host may be silent for `seconds`, None for ever.
-
-        No effect on a connection that the host closes after this answer: http.client has let go of it.
-        """
-        self._limit = seconds
-        connection = self._response.raw.connection
-        if connection is not None and connection.sock is not None:
-            connection.sock.settimeout(seconds)
-
-    def chunks(self, size: int) -> Iterator[bytes]:
-        """The body, in pieces of at most `size` bytes, as it came: nothing is decompressed.
-
-        Raises `Unreachable` when it ends before its time, or the host falls silent.
-        """
-        while chunk := self._read(size):
-            yield chunk
-
-    def read(self) -> bytes:
-        """All the rest of the body. Raises as `chunks` does."""
-        return self._read(None)
-
-    def _read(self, size: int | None) -> bytes:
-        from devlxdctl.failures import no_answer
-
-        try:
-            data: bytes = self._response.raw.read(size, decode_content=False)
-        except Exception as error:
-            raise no_answer(error, self._socket, self._question.endpoint, self._limit) from error
-        return data

@@ -10,7 +10,7 @@ import json
 import os
 import stat
 from http.client import HTTPException, IncompleteRead, RemoteDisconnected
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import requests
 import urllib3.exceptions as lower
@@ -24,13 +24,9 @@ from devlxdctl.errors import (
     UnexpectedAnswer,
     Unreachable,
 )
+from devlxdctl.exchange import Answer, Question
 from devlxdctl.hints import Cause, Endpoint, hint
-
-if TYPE_CHECKING:
-    from devlxdctl.exchange import Answer, Question
-
-SOCKETS: Final = ("/dev/lxd/sock", "/dev/incus/sock")
-"""Where LXD and Incus put their sockets in a guest."""
+from devlxdctl.sockets import SOCKETS
 
 _VIRTIO_PORTS: Final = (
     "/dev/virtio-ports/com.canonical.lxd",

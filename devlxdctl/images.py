@@ -17,10 +17,12 @@ from typing import Any, Final, Literal, Protocol
 
 from devlxdctl.digest import Digest
 from devlxdctl.errors import BadData, InvalidRequest, NoHost, NotSupported, UnexpectedAnswer, Unreachable
-from devlxdctl.exchange import Question, Stream
+from devlxdctl.exchange import Question
 from devlxdctl.files import NewFile, NewFiles, base_name, cannot, refuse_existing
 from devlxdctl.hints import hint
-from devlxdctl.session import HostSession, log
+from devlxdctl.log import log
+from devlxdctl.session import HostSession
+from devlxdctl.stream import Stream
 
 PIECE: Final = 256 * 1024
 """Bytes that are read, hashed and written at a time."""

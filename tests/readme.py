@@ -24,8 +24,8 @@ def blocks(language: str) -> list[str]:
 def as_run(block: str) -> str:
     """A console block with what its commands now print, stdout and stderr as a terminal shows them.
 
-    The commands run one after the other in one bash, in a fresh simulated guest and an empty directory but for
-    `examples`.
+    The commands run one after the other in one bash, in a fresh simulated guest and a directory with nothing
+    but `examples`.
     """
     commands = [line[2:] for line in block.splitlines() if line.startswith("$ ")]
     script = "".join(f"{command}\necho '{_MARK}'\n" for command in commands)
