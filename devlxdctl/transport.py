@@ -83,6 +83,9 @@ class _Session(requests_unixsocket.Session):  # type: ignore[misc]  # the base i
     ) -> dict[str, Any]:
         return {"proxies": {}, "stream": stream, "verify": True, "cert": None}
 
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None is followed. Without this, the request that would follow is prepared all the same."""
+
 
 def new_session(user_agent: str, connections: int) -> requests.Session:
     """The session: no proxies, no `.netrc`, no cookies, at most `connections` connections, all kept alive."""

@@ -1,5 +1,7 @@
 """Runs commands in turn, and tells what each run of each cost. Started on its own, inside the guest.
 
+It begins each round when the machine is quiet, as long as its patience lasts.
+
 Reads one JSON object from stdin: `runs`, `warmup`, and `commands`, each with `argv`, `env` and `remove`, the
 files that it makes. Writes a JSON list: of each command a list of [wall seconds, CPU seconds, bytes at most
 in memory], a run each. With `count` instead, there is one command, and the list has one [seconds since the
@@ -15,6 +17,9 @@ import json
 import os
 import sys
 import time
+
+PATIENCE = 10.0  # seconds of waiting for others to pause, in all
+QUIET = 2  # of the twenty hundredths that two processors have in a tenth of a second
 
 TYPE_CHECKING = False  # as the name is known to type checkers: its module costs memory
 if TYPE_CHECKING:
@@ -42,9 +47,27 @@ def reap(command: Command, pid: int, start: float) -> list[float]:
     return [wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024]
 
 
+def busy() -> int:
+    """The hundredths of a second that all processors have worked since they were started."""
+    with open("/proc/stat") as file:
+        user, nice, system = file.readline().split()[1:4]
+    return int(user) + int(nice) + int(system)
+
+
+def settle(end: float) -> None:
+    """Waits for a tenth of a second in which the machine has nothing else to do, until that time at most."""
+    while time.monotonic() < end:
+        before = busy()
+        time.sleep(0.1)
+        if busy() - before <= QUIET:
+            return
+
+
 def race(commands: list[Command], runs: int, warmup: int, nothing: int) -> list[list[list[float]]]:
     costs: list[list[list[float]]] = [[] for _ in commands]
+    end = time.monotonic() + PATIENCE
     for number in range(-warmup, runs):
+        settle(end)
         # there and back again: nobody always runs after the same one
         for index in range(len(commands))[:: -1 if number % 2 else 1]:
             command = commands[index]
