@@ -3,14 +3,20 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Most tests wait for a program, so more of them than processors run at a time.
+PYTEST_FLAGS ?= -n 4 --dist worksteal
 
-.PHONY: help demo test lint bench hosts clean
+.PHONY: help demo test lint bench hosts generate dist zipapp test-guests clean
 
 help:
 	@echo 'make demo    the main job on a simulated guest, in a virtual environment of its own'
 	@echo 'make test    lint, types and tests; with real hosts where `make hosts` installed them, as root'
 	@echo 'make bench   what it costs beside curl and others: a table; with GROWTH=1 how that grows, as a plot too'
 	@echo 'make hosts   install LXD, Incus and what else the tests can use (Debian, as root)'
+	@echo 'make generate     the man pages, completions and lists that derive from the command line'
+	@echo 'make dist         sdist and wheel in dist/, checked'
+	@echo 'make zipapp       dist/devlxdctl.pyz, the program as one file for guests'
+	@echo 'make test-guests  that file on Debian 12, 13 and testing in real guests, and on other Pythons, as root'
 	@echo 'make clean   remove what the others made'
 
 $(VENV)/pyvenv.cfg:
@@ -34,7 +40,7 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest $(PYTEST_FLAGS) $(TESTS)
 
 $(VENV)/.bench: $(VENV)/pyvenv.cfg pyproject.toml
 	$(BIN)/pip install -q -e '.[bench]'
@@ -46,6 +52,25 @@ bench: $(VENV)/.bench
 
 hosts:
 	tests/hosts/install.sh
+
+generate: $(VENV)/.test
+	$(BIN)/python -m tools.generate
+
+$(VENV)/.dist: $(VENV)/.test
+	$(BIN)/pip install -q -e '.[dist]'
+	@touch $@
+
+dist: $(VENV)/.dist
+	rm -f dist/*.whl dist/*.tar.gz
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*.whl dist/*.tar.gz
+
+zipapp: $(VENV)/.test
+	$(BIN)/python -m tools.zipapp
+
+# Not named as tests, so that only this runs them.
+test-guests: hosts zipapp
+	$(BIN)/python -m pytest -v tests/guests/on_debian.py tests/guests/on_pythons.py
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -25,8 +25,8 @@ class Patience:
     """The patience of one session.
 
     `wait` is the number of seconds to keep trying while there is no answer, a missing socket included,
-    counted from the first request; None means to bear a restart of the host for `GRACE` seconds and a missing
-    socket not at all.
+    counted from the first request; None means to bear a restart of the host for `GRACE` seconds, and a
+    missing socket only where there was an answer before.
     """
 
     def __init__(self, wait: float | None) -> None:
@@ -36,6 +36,7 @@ class Patience:
         self._until: float | None = None
         self._persistent = False
         self._bears_refusal = False
+        self._answered = False
 
     def persist(self, refused: bool = False) -> None:
         """Bears any absence of the host from now on, however long, as long-running commands do.
@@ -70,8 +71,11 @@ class Patience:
             if self._wait is not None and self._deadline is None:
                 self._deadline = start + self._wait
             try:
-                return attempt(question)
+                result = attempt(question)
+                self._answered = True
+                return result
             except DevLXDError as error:
+                self._answered = self._answered or error.http_status is not None
                 if not self._bears(error, question):
                     raise
                 now = time.monotonic()
@@ -93,7 +97,8 @@ class Patience:
     def _bears(self, error: DevLXDError, question: Question) -> bool:
         waits = self._persistent or self._wait is not None
         if isinstance(error, NoHost):
-            return (waits or question.continues) and error.may_come
+            # Where there was an answer there is a host: it restarts, or the API was switched off.
+            return (waits or self._answered) and error.may_come
         if isinstance(error, Unreachable):
             return (waits or error.passing) and (question.repeatable or not error.sent)
         return self._bears_refusal and isinstance(error, NotPermitted) and error.http_status != 401

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -286,8 +287,6 @@ class TestToken:
 
 
 def test_waiting_for_a_socket_that_comes(short: Path) -> None:
-    import threading
-
     path = short / "sock"
     host = RawHost(path, STARTED)
     timer = threading.Timer(0.3, host.__enter__)
@@ -305,3 +304,19 @@ def test_the_time_to_wait_counts_from_the_first_question(short: Path) -> None:
         for _ in range(2):
             with pytest.raises(TimedOut, match=r"no such socket; waited 0\.2 s"):
                 client.state()
+
+
+def test_a_socket_that_goes_after_an_answer_is_a_restart(short: Path) -> None:
+    path = short / "sock"
+    with Client(path) as client:
+        with RawHost(path, STARTED):
+            client.state()
+        path.unlink()
+        host = RawHost(path, STARTED)
+        timer = threading.Timer(0.3, host.__enter__)
+        timer.start()
+        try:
+            assert client.state() == {"state": "Started"}
+        finally:
+            timer.join()
+            host.__exit__(None, None, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -29,11 +30,11 @@ MODULES = sorted(
 )
 
 
-def modules(code: str, *argv: str) -> set[str]:
+def modules(code: str, *argv: str, env: Mapping[str, str] | None = None) -> set[str]:
     """The modules that are loaded after `code` has run in a process of its own."""
     tell = "\nimport json, sys; print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
     done = subprocess.run(
-        [sys.executable, "-c", code + tell, *argv], capture_output=True, timeout=60, check=True, env={}
+        [sys.executable, "-c", code + tell, *argv], capture_output=True, timeout=60, check=True, env=env or {}
     )
     return set(json.loads(done.stderr.splitlines()[-1]))
 
@@ -56,11 +57,25 @@ def test_help_and_version_import_nothing_heavy(argv: str) -> None:
     assert loaded_by(*argv.split()) & HEAVY == set()
 
 
-@pytest.mark.parametrize("words", ["devlxdctl ", "devlxdctl config g", "devlxdctl state --f"])
-def test_a_tab_imports_nothing_heavy(words: str) -> None:
-    position = str(words.count(" "))
-    variables = {"_DEVLXDCTL_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": position}
-    assert loaded_by(**variables) & HEAVY == set()
+def completing(shell: str, line: str) -> dict[str, str]:
+    """The environment of a TAB in that shell at the end of that line."""
+    words = f"devlxdctl {line}"
+    position = line.rpartition(" ")[2] if shell == "fish" else str(words.count(" "))
+    return {"_DEVLXDCTL_COMPLETE": f"{shell}_complete", "COMP_WORDS": words, "COMP_CWORD": position}
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize(
+    "line", ["dev", "config ", "config ls --", "events --type d", "-f ", "help c", "--socket "]
+)
+def test_a_tab_that_needs_no_host_imports_nothing_heavy(line: str, shell: str) -> None:
+    assert loaded_by(**completing(shell, line)) & HEAVY == set()
+
+
+def test_a_tab_that_asks_the_host_imports_neither_rich_nor_websocket(short: Path) -> None:
+    with Simulator(short / "sock") as host:
+        for question in ("config get ", "devices ", "devices --type "):
+            assert loaded_by(**completing("fish", f"--socket {host.path} {question}")) & HEAVY == HTTP
 
 
 @pytest.mark.parametrize(
