@@ -6,11 +6,12 @@ BIN := $(VENV)/bin
 # Most tests wait for a program, so more of them than processors run at a time.
 PYTEST_FLAGS ?= -n 4 --dist worksteal
 
-.PHONY: help demo test lint hosts generate dist zipapp test-guests clean
+.PHONY: help demo test lint bench hosts generate dist zipapp test-guests clean
 
 help:
 	@echo 'make demo    the main job on a simulated guest, in a virtual environment of its own'
 	@echo 'make test    lint, types and tests; with real hosts where `make hosts` installed them, as root'
+	@echo 'make bench   what it costs beside curl and others: a table; with GROWTH=1 how that grows, as a plot too'
 	@echo 'make hosts   install LXD, Incus and what else the tests can use (Debian, as root)'
 	@echo 'make generate     the man pages, completions and lists that derive from the command line'
 	@echo 'make dist         sdist and wheel in dist/, checked'
@@ -40,6 +41,14 @@ lint: $(VENV)/.test
 
 test: lint
 	$(BIN)/python -m pytest $(PYTEST_FLAGS) $(TESTS)
+
+$(VENV)/.bench: $(VENV)/pyvenv.cfg pyproject.toml
+	$(BIN)/pip install -q -e '.[bench]'
+	@touch $@ $(VENV)/.test $(VENV)/.simulator
+
+# ARGS go to the program: `make bench ARGS='--help'`
+bench: $(VENV)/.bench
+	$(BIN)/python -m tests.bench $(if $(GROWTH),--growth) $(ARGS)
 
 hosts:
 	tests/hosts/install.sh

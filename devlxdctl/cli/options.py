@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -87,7 +88,9 @@ def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         setattr(ctx.find_root().ensure_object(Options), param.name or "", value)
 
 
+@cache
 def _common() -> list[click.Parameter]:
+    """One set for all commands: to make one takes as long as to make a command."""
     formats = click.Choice(["text", "json", "table"])
 
     def option(*names: str, **how: Any) -> click.Option:

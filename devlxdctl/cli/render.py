@@ -7,7 +7,6 @@ rich's. JSON is the host's own data: indented on a terminal, on one line elsewhe
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -160,12 +159,16 @@ def as_text(data: Any) -> str:
 
 def compact(data: Any) -> str:
     """`data` as JSON on one line, with no spaces but its own."""
+    import json
+
     return _valid(json.dumps(data, ensure_ascii=False, separators=(",", ":")))
 
 
 def _json(data: Any, indent: bool) -> str:
     if not indent:
         return compact(data)
+    import json
+
     return _harmless(_valid(json.dumps(data, ensure_ascii=False, indent=2)))
 
 

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from . import image
 from .api import Api, multipart
@@ -202,10 +202,12 @@ class DaemonHost:
         del instance["devices"][name]
         self._api.call("PUT", self._instance, instance)
 
-    def add_image(self, metadata: bytes, rootfs: bytes | None = None, *, public: bool = True) -> str:
+    def add_image(
+        self, metadata: bytes | BinaryIO, rootfs: bytes | None = None, *, public: bool = True
+    ) -> str:
         """Import a unified image (rootfs is None) or a split one; its fingerprint."""
         body, kind = metadata, "application/octet-stream"
-        if rootfs is not None:
+        if rootfs is not None and isinstance(metadata, bytes):
             body, kind = multipart({"metadata": metadata, "rootfs": rootfs})
         headers = {"Content-Type": kind, self._software.public: str(int(public))}
         fingerprint: str = self._api.call("POST", "/1.0/images", body, headers)["fingerprint"]

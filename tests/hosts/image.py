@@ -3,6 +3,7 @@
 import io
 import platform
 import tarfile
+from typing import BinaryIO
 
 METADATA = f"""architecture: {platform.machine()}
 creation_date: 1700000000
@@ -80,3 +81,19 @@ def unified(payload: bytes) -> bytes:
 def split(payload: bytes) -> tuple[bytes, bytes]:
     """An image in two files, plain tars: the metadata, and a root file system with payload in it."""
     return _tar(_file("metadata.yaml", METADATA)), _tar(_file("payload", payload))
+
+
+def sparse(file: BinaryIO, size: int) -> None:
+    """Write a unified image of about so many bytes, most of them a hole in the file."""
+    payload, _ = _file("rootfs/payload", b"")
+    payload.size = size
+    head = io.BytesIO()
+    with tarfile.open(fileobj=head, mode="w") as archive:
+        for info, data in (_file("metadata.yaml", METADATA), _directory("rootfs")):
+            archive.addfile(info, io.BytesIO(data))
+        archive.addfile(payload)  # without its bytes, which are the hole
+        used = archive.offset
+    file.write(head.getvalue()[:used])
+    end = used + -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE + 2 * tarfile.BLOCKSIZE
+    file.truncate(end)
+    file.seek(0)
