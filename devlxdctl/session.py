@@ -28,7 +28,7 @@ from devlxdctl.tokens import Token, usable_token
 if TYPE_CHECKING:
     import requests
 
-CONNECTIONS: Final = 8
+CONNECTIONS: Final = 6
 """How many connections of the session may be open at a time."""
 
 

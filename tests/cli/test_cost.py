@@ -18,7 +18,7 @@ KEYS = [
 VALUES = ["/1.0", "/1.0/config", *KEYS]
 """All keys and values. The state is asked for since one of the keys cannot be read in virtual machines."""
 
-CONNECTIONS = 8
+CONNECTIONS = 6
 
 
 @pytest.mark.parametrize(
