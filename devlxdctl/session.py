@@ -25,7 +25,7 @@ from devlxdctl.errors import (
     UnexpectedAnswer,
     Unreachable,
 )
-from devlxdctl.exchange import Answer, Question
+from devlxdctl.exchange import Answer, Question, strict_json
 from devlxdctl.hints import Endpoint, hint
 from devlxdctl.stream import Stream
 from devlxdctl.tokens import Token, usable_token
@@ -95,6 +95,7 @@ class HostSession:
         self._until: float | None = None
         self._persistent = False
         self._bears_refusal = False
+        self._answered = False
         self._session: requests.Session | None = None
         self._opening = threading.Lock()
         self.socket = ""
@@ -126,13 +127,11 @@ class HostSession:
 
     def parse(self, answer: Answer, what: str) -> Any:
         """The JSON in `answer`. Raises `UnexpectedAnswer` for anything else."""
-        import json
-
         if answer.media_type != "application/json":
             kind = answer.media_type or "of no type"
             raise UnexpectedAnswer(what, f"the answer is {kind}, not JSON", http_status=answer.status)
         try:
-            return json.loads(answer.body, parse_constant=_refuse_constant)
+            return strict_json(answer.body)
         except (ValueError, RecursionError) as error:
             raise UnexpectedAnswer(what, "the answer is not valid JSON", http_status=answer.status) from error
 
@@ -195,8 +194,11 @@ class HostSession:
             if self._wait is not None and self._deadline is None:
                 self._deadline = start + self._wait
             try:
-                return attempt(question)
+                result = attempt(question)
+                self._answered = True
+                return result
             except DevLXDError as error:
+                self._answered = self._answered or error.http_status is not None
                 if not self._bears(error, question):
                     raise
                 now = time.monotonic()
@@ -298,7 +300,3 @@ class HostSession:
 
                 self._session = new_session(f"devlxdctl/{__version__}", CONNECTIONS)
             return self._session
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
