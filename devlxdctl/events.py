@@ -310,6 +310,8 @@ class Events(Generic[_T_co]):
             self._guard()
         except websocket.WebSocketBadStatusException as error:
             stream.close()
+            if error.status_code is None:  # an empty line instead of one with a status
+                raise UnexpectedAnswer(question.what, "the host speaks no websocket there") from error
             kind = (error.resp_headers or {}).get("content-type", "").partition(";")[0]
             answer = Answer(error.status_code, kind, error.resp_body or b"")
             raise self._session.refusal(answer, question) from error

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -351,7 +352,8 @@ class TestReadyHold:
         poll("ready", lambda: host.ready, 20)
         for number in range(1, 3):
             host.restart(0.2)
-            poll("forgotten and told again", lambda: len(requests(host, "PATCH")) > number or None, 20)
+            told = partial(told_more_than, host, number)
+            poll("forgotten and told again", told, 20)
             poll("ready", lambda: host.ready, 20)
         assert job.running
         job.kill(signal.SIGTERM)
@@ -364,6 +366,10 @@ class TestReadyHold:
 
     def test_no_host(self, short: Path) -> None:
         assert run("ready", "--hold", socket=short / "sock").status == 5
+
+
+def told_more_than(host: Simulator, times: int) -> bool | None:
+    return len(requests(host, "PATCH")) > times or None
 
 
 def requests(host: Simulator, method: str) -> list[str]:

@@ -7,7 +7,6 @@ import socket
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from devlxdctl import Client
 from tests.rawhost import RawHost, Script, answer
@@ -52,6 +51,10 @@ class Endless(RawHost):
         self.again = again
         self.sent = 0
 
+    def __enter__(self) -> Endless:
+        super().__enter__()
+        return self
+
     def _send(self, connection: socket.socket, given: bytes) -> None:
         connection.sendall(given)
         while True:
@@ -77,6 +80,3 @@ def resident() -> int:
     """Bytes of memory that this process has."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096
-
-
-Outcome = tuple[str, Any]

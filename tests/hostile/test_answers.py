@@ -1,4 +1,4 @@
-"""An answer that is cut, lies or never ends is an error, or the value: never another value, never a traceback."""
+"""An answer that is cut, lies or never ends is an error, or the value: no other value, no traceback."""
 
 from __future__ import annotations
 
