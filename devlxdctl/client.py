@@ -111,14 +111,14 @@ class Client:
         With `patterns`, those that match one of them, as a shell's glob matches the whole key.
         """
         entries = self._strings("/1.0/config", "config")
-        if not all(entry.startswith(_KEYS) for entry in entries):
+        if not all(entry.startswith(_KEYS) and _is_sendable(entry) for entry in entries):
             raise UnexpectedAnswer("/1.0/config", "the answer is no list of config keys", http_status=200)
         keys = sorted({entry.removeprefix(_KEYS) for entry in entries})
         return [key for key in keys if matches(key, patterns)] if patterns else keys
 
     def config_value(self, key: str) -> str:
         """The value of one config key. Raises `NotFound` where it is not set."""
-        if key in ("", ".", ".."):
+        if key in ("", ".", "..") or not _is_sendable(key):
             raise InvalidRequest(f"config key {key!r}", "no key has this name")
         if self._is_read_twice(key):
             raise NotSupported(key, _READ_TWICE)
@@ -257,6 +257,15 @@ def _text(answer: Answer, what: str) -> str:
         kind = answer.media_type or "of no type"
         raise UnexpectedAnswer(what, f"the answer is {kind}, and no value", http_status=200)
     return answer.body.decode("utf-8", "surrogateescape")
+
+
+def _is_sendable(key: str) -> bool:
+    """Whether a key can be asked for: JSON can hold characters that no encoding has."""
+    try:
+        key.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def matches(key: str, patterns: Sequence[str]) -> bool:

@@ -19,7 +19,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from devlxdctl.errors import DevLXDError, UnexpectedAnswer
-from devlxdctl.exchange import SILENCE, Answer, Question
+from devlxdctl.exchange import SILENCE, Answer, Question, strict_json
+from devlxdctl.guarded import HEAD, GuardedSocket
 from devlxdctl.log import log
 from devlxdctl.session import HostSession
 
@@ -33,7 +34,12 @@ READ_AHEAD: Final = 64 * 1024 * 1024
 """Bytes of events that are kept for a slow consumer. Those that come beyond are dropped, and counted."""
 
 _ALIVE: Final = 45.0  # seconds without even a ping after which a connection counts as dead
+_HASTY: Final = 1.0  # seconds that a connection lasts at least where all is well
 _PAUSES: Final = (0.05, *[0.2] * 50, 1.0)  # a restart takes a host some seconds: the gap shall not be longer
+
+
+def _pause(number: int) -> float:
+    return _PAUSES[min(number, len(_PAUSES) - 1)]
 
 
 class Event(NamedTuple):
@@ -43,9 +49,10 @@ class Event(NamedTuple):
 
     def parse(self) -> dict[str, Any]:
         """The event as an object: `type`, `timestamp`, `metadata`. Raises `ValueError` if it is none."""
-        import json
-
-        document = json.loads(self.text)
+        try:
+            document = strict_json(self.text)
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
         if not isinstance(document, dict):
             raise ValueError("an event is an object")
         return document
@@ -91,6 +98,11 @@ class Queue:
         if size and self._size + size > READ_AHEAD:
             self._dropped += 1
             return
+        last = self._items[-1] if self._items else None
+        if isinstance(item, Gap) and isinstance(last, Gap):
+            # A host that drops each connection at once makes any number of them.
+            self._items.pop()
+            item = Gap(last.seconds + item.seconds)
         if self._dropped:
             self._items.append(Dropped(self._dropped))
             self._dropped = 0
@@ -127,12 +139,20 @@ class Events(Generic[_T_co]):
         self._backlog = backlog
         self._failure: BaseException | None = None
         self._closed = threading.Event()
-        self._socket: socket.socket | None = None
-        self._connection = session.patience.repeat(self._subscribe, self._question)
+        self._socket: GuardedSocket | None = None
         # A byte in this pair wakes the consumer. It is there exactly while it has not been told.
-        self._awake, self._alarm = socket.socketpair()
+        try:
+            self._awake, self._alarm = socket.socketpair()
+        except OSError as error:  # no descriptor is left
+            raise DevLXDError("events", (error.strerror or "no socket").lower()) from error
         self._awake.setblocking(False)
         self._alarm.setblocking(False)
+        try:
+            self._connection = session.patience.repeat(self._subscribe, self._question)
+        except BaseException:
+            self._awake.close()
+            self._alarm.close()
+            raise
         self._thread = threading.Thread(target=self._read, name="devlxd-events", daemon=True)
         self._thread.start()
 
@@ -198,14 +218,20 @@ class Events(Generic[_T_co]):
             self._alarm.send(b"!")
 
     def _read(self) -> None:
+        hasty = 0
         try:
             while not self._closed.is_set():
+                since = time.monotonic()
                 try:
                     self._put_messages()
                 except OSError as error:
                     lost = time.monotonic()
                     log.debug("events: the connection is lost: %s", error)
                     self._connection.shutdown()
+                    # One that accepts and drops at once would be asked as fast as this machine can.
+                    hasty = hasty + 1 if lost - since < _HASTY else 0
+                    if hasty > 1:
+                        self._closed.wait(_pause(hasty - 2))
                     if self._reconnect():
                         self._put(Gap(time.monotonic() - lost))
         except BaseException as error:  # it is the consumer's to handle
@@ -223,10 +249,17 @@ class Events(Generic[_T_co]):
                 opcode, frame = self._connection.recv_data_frame(control_frame=True)
                 if opcode == websocket.ABNF.OPCODE_CLOSE:
                     raise ConnectionResetError("the host closed it")
+                if opcode not in (websocket.ABNF.OPCODE_PING, websocket.ABNF.OPCODE_PONG):
+                    self._guard()
                 if opcode == websocket.ABNF.OPCODE_TEXT:
                     self._put(Event(bytes(frame.data).decode("utf-8", "surrogateescape").rstrip("\n")))
-        except websocket.WebSocketException as error:
+        except (websocket.WebSocketException, ValueError, OverflowError, MemoryError) as error:
             raise ConnectionResetError(str(error)) from error
+
+    def _guard(self) -> None:
+        """Lets a message come as slowly as it likes, but be no larger than what would be kept of it."""
+        if self._socket is not None:
+            self._socket.expect(READ_AHEAD, hurry=False)
 
     def _reconnect(self) -> bool:
         """Connects again, however long it takes. False when the stream was closed meanwhile."""
@@ -244,7 +277,7 @@ class Events(Generic[_T_co]):
                 if not told and time.monotonic() - started > 1:
                     log.info("waiting for the host: %s", error)
                     told = True
-            self._closed.wait(_PAUSES[min(number, len(_PAUSES) - 1)])
+            self._closed.wait(_pause(number))
         return False
 
     def _subscribe(self, question: Question) -> websocket.WebSocket:
@@ -254,11 +287,15 @@ class Events(Generic[_T_co]):
         from devlxdctl.failures import no_answer
 
         path, headers = self._session.locate(), self._session.authorization()
-        stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            stream = GuardedSocket()
+        except OSError as error:  # no descriptor is left
+            raise no_answer(error, path, "events", SILENCE) from error
         with self._lock:
             self._socket = stream
         try:
             stream.settimeout(SILENCE)
+            stream.expect(HEAD)
             stream.connect(os.fsencode(path))
             # With a validation of its own, the library takes half a second for a message of a megabyte.
             connection = websocket.WebSocket(skip_utf8_validation=True)
@@ -271,12 +308,15 @@ class Events(Generic[_T_co]):
                 redirect_limit=0,
             )
             connection.settimeout(_ALIVE)
+            self._guard()
         except websocket.WebSocketBadStatusException as error:
             stream.close()
+            if error.status_code is None:  # an empty line instead of one with a status
+                raise UnexpectedAnswer(question.what, "the host speaks no websocket there") from error
             kind = (error.resp_headers or {}).get("content-type", "").partition(";")[0]
             answer = Answer(error.status_code, kind, error.resp_body or b"")
             raise self._session.refusal(answer, question) from error
-        except websocket.WebSocketException as error:
+        except (websocket.WebSocketException, ValueError, OverflowError, MemoryError) as error:
             stream.close()
             if isinstance(error, websocket.WebSocketConnectionClosedException):
                 raise no_answer(ConnectionResetError(), path, "events", SILENCE) from error

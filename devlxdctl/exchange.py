@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from devlxdctl.hints import Endpoint
 
@@ -51,3 +52,25 @@ class Answer(NamedTuple):
     def __repr__(self) -> str:
         # The body may be a secret.
         return f"Answer({self.status}, {self.media_type!r}, {len(self.body)} bytes)"
+
+
+def strict_json(text: str | bytes) -> Any:
+    """What a JSON document holds. Raises `ValueError` for one that is none, `RecursionError` for a deep one.
+
+    None is one with NaN, which the standard library takes, or with a number that it would make infinite: as
+    JSON neither could be written again.
+    """
+    import json
+
+    return json.loads(text, parse_constant=_refuse, parse_float=_finite)
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits} is larger than any number here")
+    return number

@@ -9,7 +9,7 @@ import errno
 import json
 import os
 import stat
-from http.client import HTTPException, IncompleteRead, RemoteDisconnected
+from http.client import BadStatusLine, HTTPException, IncompleteRead, RemoteDisconnected
 from typing import Final
 
 import requests
@@ -67,7 +67,7 @@ def no_answer(error: Exception, socket: str, endpoint: Endpoint, limit: float | 
             return unreachable(f"no answer within {limit or 0:.3g} s", "silent", passing=False)
         case IncompleteRead() | lower.ProtocolError():
             return unreachable("the answer was cut short", "refused")
-        case HTTPException() | lower.HTTPError():
+        case HTTPException() | lower.HTTPError() | OSError(errno=errno.EMSGSIZE):
             return UnexpectedAnswer(socket, "what answers there does not speak HTTP")
         case OSError(errno=errno.ELOOP | errno.ENAMETOOLONG | errno.ESOCKTNOSUPPORT, strerror=str(reason)):
             return NoHost(socket, reason.lower(), hint=hint(socket, endpoint, "absent"))
@@ -156,4 +156,6 @@ def _origin(error: BaseException) -> BaseException:
         if within is None:
             break
         error = within
+    if type(error) is BadStatusLine and not str(error.args[0]).endswith("\n"):
+        return IncompleteRead(b"")  # the end came within the line
     return error

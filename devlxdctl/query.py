@@ -11,7 +11,7 @@ import re
 import socket
 import stat
 from collections.abc import Iterator, Sequence
-from http.client import HTTPResponse, IncompleteRead
+from http.client import HTTPException, HTTPResponse, IncompleteRead
 from types import TracebackType
 from typing import BinaryIO, Final, NamedTuple
 
@@ -116,6 +116,11 @@ class Reply:
             data = self._response.read1(_CHUNK)
             if not data and self._response.length:
                 raise IncompleteRead(b"")
+        except (ValueError, OverflowError, MemoryError) as error:
+            # Of the standard library, about chunks of a size below zero, or larger than any memory.
+            from devlxdctl.failures import no_answer
+
+            raise no_answer(HTTPException(str(error)), self._socket_path, "query", None) from error
         except Exception as error:
             from devlxdctl.failures import no_answer
 

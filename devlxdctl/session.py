@@ -17,7 +17,7 @@ from devlxdctl.errors import (
     NotSupported,
     UnexpectedAnswer,
 )
-from devlxdctl.exchange import Answer, Question
+from devlxdctl.exchange import Answer, Question, strict_json
 from devlxdctl.hints import Endpoint, hint
 from devlxdctl.log import log
 from devlxdctl.patience import Patience
@@ -76,13 +76,11 @@ class HostSession:
 
     def parse(self, answer: Answer, what: str) -> Any:
         """The JSON in `answer`. Raises `UnexpectedAnswer` for anything else."""
-        import json
-
         if answer.media_type != "application/json":
             kind = answer.media_type or "of no type"
             raise UnexpectedAnswer(what, f"the answer is {kind}, not JSON", http_status=answer.status)
         try:
-            return json.loads(answer.body, parse_constant=_refuse_constant)
+            return strict_json(answer.body)
         except (ValueError, RecursionError) as error:
             raise UnexpectedAnswer(what, "the answer is not valid JSON", http_status=answer.status) from error
 
@@ -174,7 +172,3 @@ class HostSession:
 
                 self._session = new_session(f"devlxdctl/{__version__}", CONNECTIONS)
             return self._session
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

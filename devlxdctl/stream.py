@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from http.client import HTTPException, IncompleteRead
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from devlxdctl.errors import UnexpectedAnswer
 from devlxdctl.exchange import Question
 
 if TYPE_CHECKING:
     import requests
+
+WHOLE: Final = 256 * 1024 * 1024
+"""Bytes that an answer may have that is taken as a whole."""
+
+_PIECE: Final = 1024 * 1024
 
 
 class Stream:
@@ -60,14 +68,44 @@ class Stream:
             yield chunk
 
     def read(self) -> bytes:
-        """All the rest of the body. Raises as `chunks` does."""
-        return self._read(None)
+        """All the rest of the body. Raises as `chunks` does, and `UnexpectedAnswer` for more than `WHOLE`."""
+        # In pieces: the library makes room for as much as the host announces, be it exabytes.
+        pieces, size = [], 0
+        for piece in self.chunks(_PIECE):
+            pieces.append(piece)
+            size += len(piece)
+            if size > WHOLE:
+                raise UnexpectedAnswer(self._question.what, f"the answer has more than {WHOLE} bytes")
+        whole = b"".join(pieces)
+        self._check_end(whole)
+        return whole
 
-    def _read(self, size: int | None) -> bytes:
+    def _check_end(self, body: bytes) -> None:
+        """Raises unless the head said where the body ends: otherwise nobody knows whether it is whole.
+
+        A head that is cut short, by a host that ends, looks like one with fewer headers.
+        """
+        coding = self.headers.get("Transfer-Encoding")
+        length = self.headers.get("Content-Length", "")
+        known = coding.lower() == "chunked" if coding is not None else re.fullmatch(r"[0-9]{1,18}", length)
+        if known:
+            return
+        if not body:
+            from devlxdctl.failures import no_answer
+
+            raise no_answer(IncompleteRead(b""), self._socket, self._question.endpoint, self._limit)
+        if self.status in self._question.expected:
+            raise UnexpectedAnswer(self._question.what, "the answer does not say where it ends")
+
+    def _read(self, size: int) -> bytes:
         from devlxdctl.failures import no_answer
 
         try:
             data: bytes = self._response.raw.read(size, decode_content=False)
+        except (ValueError, OverflowError, MemoryError) as error:
+            # Of the standard library, about chunks of a size below zero, or larger than any memory.
+            lie = HTTPException(str(error))
+            raise no_answer(lie, self._socket, self._question.endpoint, self._limit) from error
         except Exception as error:
             raise no_answer(error, self._socket, self._question.endpoint, self._limit) from error
         return data

@@ -6,7 +6,6 @@ This is the module that imports requests and urllib3, which takes ten times as l
 from __future__ import annotations
 
 import errno
-import socket
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -16,12 +15,14 @@ import requests_unixsocket
 from requests_unixsocket.adapters import UnixAdapter, UnixHTTPConnection, UnixHTTPConnectionPool
 from urllib3.connectionpool import HTTPConnectionPool
 
+from devlxdctl.guarded import HEAD, GuardedSocket
+
 
 class _Connection(UnixHTTPConnection):  # type: ignore[misc]  # the base is untyped
     def connect(self) -> None:
         """As the base does it, but nothing is left open when it fails, and any path is taken as it is."""
         path = unquote_to_bytes(urlsplit(self.unix_socket_url).netloc)
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock = GuardedSocket()
         try:
             sock.settimeout(self.timeout)
             sock.connect(path)
@@ -32,6 +33,15 @@ class _Connection(UnixHTTPConnection):  # type: ignore[misc]  # the base is unty
                 raise OSError(errno.ESOCKTNOSUPPORT, "it is no stream socket") from error
             raise
         self.sock = sock
+
+    def getresponse(self) -> Any:
+        """As the base does it, for an answer whose head ends: interim ones may precede it without number."""
+        if isinstance(self.sock, GuardedSocket):
+            self.sock.expect(HEAD)
+        response = super().getresponse()
+        if isinstance(self.sock, GuardedSocket):
+            self.sock.expect()
+        return response
 
 
 class _Pool(UnixHTTPConnectionPool):  # type: ignore[misc]  # the base is untyped

@@ -32,7 +32,9 @@ def run_hook(command: list[str], change: Change[str]) -> None:
     import subprocess
 
     value = (change.value or "").encode("utf-8", "surrogateescape")
-    environment = {**own_environment(), "DEVLXD_KEY": change.key, "DEVLXD_ACTION": change.action}
+    environment = {**own_environment(), "DEVLXD_ACTION": change.action}
+    if _fits("DEVLXD_KEY", change.key):
+        environment["DEVLXD_KEY"] = change.key
     larger = {"DEVLXD_VALUE": change.value, "DEVLXD_OLD_VALUE": change.old_value}
     fitting = {name: text for name, text in larger.items() if text is not None and _fits(name, text)}
     for variables in ({**environment, **fitting}, environment):

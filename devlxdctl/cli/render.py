@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from devlxdctl.errors import BadData, ExitStatus
+from devlxdctl.errors import BadData, ExitStatus, UnexpectedAnswer
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -159,17 +159,23 @@ def as_text(data: Any) -> str:
 
 def compact(data: Any) -> str:
     """`data` as JSON on one line, with no spaces but its own."""
-    import json
-
-    return _valid(json.dumps(data, ensure_ascii=False, separators=(",", ":")))
+    return _valid(_dumps(data, separators=(",", ":")))
 
 
 def _json(data: Any, indent: bool) -> str:
     if not indent:
         return compact(data)
+    return _harmless(_valid(_dumps(data, indent=2)))
+
+
+def _dumps(data: Any, **how: Any) -> str:
     import json
 
-    return _harmless(_valid(json.dumps(data, ensure_ascii=False, indent=2)))
+    try:
+        return json.dumps(data, ensure_ascii=False, **how)
+    except RecursionError as error:
+        # Indented it takes more of the stack than it took to read.
+        raise UnexpectedAnswer("JSON", "the host's answer is nested too deeply to be shown") from error
 
 
 def _valid(text: str) -> str:

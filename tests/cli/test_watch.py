@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,13 @@ class Programs:
 
     def start(self, *argv: str, listening: bool = True, **env: str) -> Job:
         """Starts it; where it listens to events, returns when it does."""
-        before = self.host.show()["listeners"]
+
+        def gone() -> int | None:
+            """How many listen, once the host has noticed the end of those that ended."""
+            listeners: int = self.host.show()["listeners"]
+            return listeners if listeners <= sum(job.running for job in self.jobs) else None
+
+        before = poll("those that ended do not listen", gone, 20)
         variables = {"DEVLXD_SOCKET": str(self.host.path), "PATH": "/usr/bin:/bin", **env}
         job = Job([*DEFAULT_SIGNALS, PROGRAM, *argv], env=variables)
         self.jobs.append(job)
@@ -343,9 +350,10 @@ class TestReadyHold:
     def test_it_is_told_again_when_the_host_has_forgotten(self, host: Simulator, programs: Programs) -> None:
         job = programs.start("ready", "--hold", "--interval", "0.1", listening=False)
         poll("ready", lambda: host.ready, 20)
-        for _ in range(2):
+        for number in range(1, 3):
             host.restart(0.2)
-            poll("forgotten and told again", lambda: len(requests(host, "PATCH")) > 1 or None, 20)
+            told = partial(told_more_than, host, number)
+            poll("forgotten and told again", told, 20)
             poll("ready", lambda: host.ready, 20)
         assert job.running
         job.kill(signal.SIGTERM)
@@ -358,6 +366,10 @@ class TestReadyHold:
 
     def test_no_host(self, short: Path) -> None:
         assert run("ready", "--hold", socket=short / "sock").status == 5
+
+
+def told_more_than(host: Simulator, times: int) -> bool | None:
+    return len(requests(host, "PATCH")) > times or None
 
 
 def requests(host: Simulator, method: str) -> list[str]:
