@@ -25,6 +25,7 @@ _T = TypeVar("_T")
 _KEYS: Final = "/1.0/config/"
 _READ_TWICE: Final = "in a virtual machine, keys with % or / cannot be read"
 _PRO_SILENCE: Final = 90.0  # the host asks Canonical's servers
+_FORGETS: Final = 1.0  # seconds after which a daemon that is back has forgotten what it was told
 _READY_PAUSES: Final = (0.2, 0.5, 1.0, 2.0)
 
 
@@ -90,16 +91,24 @@ class Client:
         """Tells the host that the instance is Ready, or is not any more, and looks whether that took effect.
 
         Raises `NotSupported` if it did not: LXD 5.0 answers 200 with the state, and changes nothing. One look
-        that disagrees is no proof: a restart of the host's daemon forgets Ready a moment after it is back.
+        that disagrees is no proof: a restart of the host's daemon forgets Ready a moment after it is back. So
+        where the host was restarting just now, there is a second look after that moment.
         """
         wanted = "Ready" if ready else "Started"
+        patience = self.session.patience
+        repeated = patience.repeated
         for pause in (*_READY_PAUSES, None):
             body = b'{"state":"%s"}' % wanted.encode()
             answer = self.session.ask(Question("PATCH", "/1.0", "ready", body))
             if answer.body:
                 self.session.parse(answer, "/1.0")
                 raise self._ready_ignored("this host ignores it")
-            if self.is_ready() is ready:
+            took = self.is_ready() is ready
+            if took and patience.repeated > repeated:
+                repeated = patience.repeated
+                time.sleep(_FORGETS)
+                took = self.is_ready() is ready
+            if took and patience.repeated == repeated:
                 return
             if pause is not None:
                 time.sleep(pause)

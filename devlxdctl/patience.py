@@ -37,6 +37,8 @@ class Patience:
         self._persistent = False
         self._bears_refusal = False
         self._answered = False
+        self.repeated = 0
+        """How often something was asked again."""
 
     def persist(self, refused: bool = False) -> None:
         """Bears any absence of the host from now on, however long, as long-running commands do.
@@ -92,6 +94,7 @@ class Patience:
                     log.warning("the host is away: %s", error)
                     warned = True
             number += 1
+            self.repeated += 1
             time.sleep(pause)
 
     def _bears(self, error: DevLXDError, question: Question) -> bool:

@@ -50,6 +50,8 @@ class Connection(web.RequestHandler):
         )
         self.number = 0
         self.root = True
+        self.pipe: asyncio.BaseTransport | None = None
+        """The transport. aiohttp forgets `transport` when it closes it, which may still send what is left."""
         self.listener: events.Listener | None = None
         self._server = server
 
@@ -60,6 +62,7 @@ class Connection(web.RequestHandler):
         _, uid, _ = credentials.unpack(raw)
         # Who runs the simulator as an ordinary user is root in the guest that it makes up.
         self.root = uid in (0, os.getuid())
+        self.pipe = transport
         self.number = self._server.connected(self)
         super().connection_made(transport)
 
@@ -170,8 +173,8 @@ class Server:
     def drop(self) -> None:
         """Break every connection, as the end of the daemon does."""
         for connection in list(self.open):
-            if connection.transport is not None:
-                connection.transport.abort()
+            if isinstance(connection.pipe, asyncio.WriteTransport):
+                connection.pipe.abort()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         connection = request.protocol
