@@ -4,12 +4,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint hosts clean
+.PHONY: help demo test lint hosts fuzz soak audit lock clean
 
 help:
 	@echo 'make demo    the main job on a simulated guest, in a virtual environment of its own'
 	@echo 'make test    lint, types and tests; with real hosts where `make hosts` installed them, as root'
 	@echo 'make hosts   install LXD, Incus and what else the tests can use (Debian, as root)'
+	@echo 'make fuzz    FUZZ_SECONDS (60) of a fuzzer over all that reads what a host sends'
+	@echo 'make soak    long runs against a real Incus, as root, and the simulator: minutes'
+	@echo 'make audit   the locked versions against the published advisories; needs the network'
+	@echo 'make lock    write requirements-dev.txt anew: the newest versions that fit together'
 	@echo 'make clean   remove what the others made'
 
 $(VENV)/pyvenv.cfg:
@@ -20,8 +24,8 @@ $(VENV)/.simulator: $(VENV)/pyvenv.cfg pyproject.toml
 	$(BIN)/pip install -q -e '.[simulator]'
 	@touch $@
 
-$(VENV)/.test: $(VENV)/pyvenv.cfg pyproject.toml
-	$(BIN)/pip install -q -e '.[test]'
+$(VENV)/.test: $(VENV)/pyvenv.cfg pyproject.toml requirements-dev.txt
+	$(BIN)/pip install -q -c requirements-dev.txt -e '.[test]'
 	@touch $@ $(VENV)/.simulator
 
 demo: $(VENV)/.simulator
@@ -34,6 +38,25 @@ lint: $(VENV)/.test
 
 test: lint
 	$(BIN)/python -m pytest $(TESTS)
+
+fuzz: $(VENV)/.test
+	$(BIN)/pip install -q -c requirements-dev.txt -e '.[fuzz]'
+	$(BIN)/python -m tests.fuzz $(or $(FUZZ_SECONDS),60)
+
+soak: $(VENV)/.test
+	$(BIN)/python -m tests.soak
+
+audit: $(VENV)/.test
+	$(BIN)/pip install -q -e '.[audit]'
+	$(BIN)/pip-audit --strict --no-deps --disable-pip -r requirements-dev.txt
+
+lock:
+	rm -rf $(VENV)-lock
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/pip install -q -e '.[test,fuzz]'
+	{ sed -n '/^#/p' requirements-dev.txt; $(VENV)-lock/bin/pip freeze --exclude-editable; } >requirements-dev.new
+	mv requirements-dev.new requirements-dev.txt
+	rm -rf $(VENV)-lock
 
 hosts:
 	tests/hosts/install.sh
