@@ -6,17 +6,21 @@ BIN := $(VENV)/bin
 # Most tests wait for a program, so more of them than processors run at a time.
 PYTEST_FLAGS ?= -n 4 --dist worksteal
 
-.PHONY: help demo test lint bench hosts generate dist zipapp test-guests clean
+.PHONY: help demo test lint bench hosts generate dist zipapp test-guests fuzz soak audit lock clean
 
 help:
 	@echo 'make demo    the main job on a simulated guest, in a virtual environment of its own'
 	@echo 'make test    lint, types and tests; with real hosts where `make hosts` installed them, as root'
 	@echo 'make bench   what it costs beside curl and others: a table; with GROWTH=1 how that grows, as a plot too'
 	@echo 'make hosts   install LXD, Incus and what else the tests can use (Debian, as root)'
-	@echo 'make generate     the man pages, completions and lists that derive from the command line'
-	@echo 'make dist         sdist and wheel in dist/, checked'
-	@echo 'make zipapp       dist/devlxdctl.pyz, the program as one file for guests'
-	@echo 'make test-guests  that file on Debian 12, 13 and testing in real guests, and on other Pythons, as root'
+	@echo 'make generate   the man pages, completions and lists that derive from the command line'
+	@echo 'make dist    sdist and wheel in dist/, checked'
+	@echo 'make zipapp  dist/devlxdctl.pyz, the program as one file for guests'
+	@echo 'make test-guests   that file on Debian 12, 13 and testing in real guests, and on other Pythons, as root'
+	@echo 'make fuzz    FUZZ_SECONDS (60) of a fuzzer over all that reads what a host sends'
+	@echo 'make soak    long runs against a real Incus, as root, and the simulator: minutes'
+	@echo 'make audit   the locked versions against the published advisories; needs the network'
+	@echo 'make lock    write requirements-dev.txt anew: the newest versions that fit together'
 	@echo 'make clean   remove what the others made'
 
 $(VENV)/pyvenv.cfg:
@@ -27,8 +31,8 @@ $(VENV)/.simulator: $(VENV)/pyvenv.cfg pyproject.toml
 	$(BIN)/pip install -q -e '.[simulator]'
 	@touch $@
 
-$(VENV)/.test: $(VENV)/pyvenv.cfg pyproject.toml
-	$(BIN)/pip install -q -e '.[test]'
+$(VENV)/.test: $(VENV)/pyvenv.cfg pyproject.toml requirements-dev.txt
+	$(BIN)/pip install -q -c requirements-dev.txt -e '.[test]'
 	@touch $@ $(VENV)/.simulator
 
 demo: $(VENV)/.simulator
@@ -49,6 +53,25 @@ $(VENV)/.bench: $(VENV)/pyvenv.cfg pyproject.toml
 # ARGS go to the program: `make bench ARGS='--help'`
 bench: $(VENV)/.bench
 	$(BIN)/python -m tests.bench $(if $(GROWTH),--growth) $(ARGS)
+
+fuzz: $(VENV)/.test
+	$(BIN)/pip install -q -c requirements-dev.txt -e '.[fuzz]'
+	$(BIN)/python -m tests.fuzz $(or $(FUZZ_SECONDS),60)
+
+soak: $(VENV)/.test
+	$(BIN)/python -m tests.soak
+
+audit: $(VENV)/.test
+	$(BIN)/pip install -q -e '.[audit]'
+	$(BIN)/pip-audit --strict --no-deps --disable-pip -r requirements-dev.txt
+
+lock:
+	rm -rf $(VENV)-lock
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/pip install -q -e '.[test,fuzz]'
+	{ sed -n '/^#/p' requirements-dev.txt; $(VENV)-lock/bin/pip freeze --exclude-editable; } >requirements-dev.new
+	mv requirements-dev.new requirements-dev.txt
+	rm -rf $(VENV)-lock
 
 hosts:
 	tests/hosts/install.sh

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -43,6 +44,12 @@ class Root(Group):
             if error.hint:
                 say(f"hint: {error.hint}")
             status = error.exit_status
+        except OSError as error:
+            # Modules are loaded when they are needed, and each takes a descriptor for that.
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            say(f"devlxdctl: {(error.strerror or 'no file can be opened').lower()}")
+            status = ExitStatus.UNEXPECTED
         except ReaderGone:
             die_by(signal.SIGPIPE)
         except Interrupted as interrupted:

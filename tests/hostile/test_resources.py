@@ -1,0 +1,112 @@
+"""Too few descriptors, streams that are closed, signals at any moment: one line, and the right end."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from devlxdctl.simulator import Simulator
+from tests.conftest import PROGRAM
+
+COMMANDS = {
+    "state": ["state"],
+    "values": ["config", "ls", "-l"],
+    "events": ["events", "--for", "0"],
+    "watch": ["config", "watch", "--count", "1"],
+    "wait": ["wait", "config", "user.role", "--timeout", "5"],
+    "query": ["query", "/1.0"],
+    "doctor": ["doctor"],
+}
+
+
+@pytest.fixture
+def host(short: Path) -> Simulator:
+    return Simulator(short / "lxd" / "sock")
+
+
+def run(host: Simulator, *argv: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        argv,
+        env={"DEVLXD_SOCKET": str(host.path), "PATH": "/usr/bin:/bin"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "watch"])
+def test_streams_that_are_closed(command: str, host: Simulator) -> None:
+    """What has something to say on a closed stdout ends with 8, and all else as ever."""
+    with host:
+        host.set({"user.role": "web"})
+        for closed in itertools.chain.from_iterable(itertools.combinations((0, 1, 2), n) for n in (1, 2, 3)):
+            shell = "exec " + "".join(f"{number}<&- " for number in closed) + '"$@"'
+            done = run(host, "sh", "-c", shell, "sh", PROGRAM, *COMMANDS[command])
+            silent = command == "events"
+            expected = 8 if 1 in closed and not silent else 0
+            assert done.returncode == expected, (closed, done)
+            told = b"devlxdctl: stdout: it is closed\n" if expected and 2 not in closed else b""
+            assert done.stderr == told, (closed, done)
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "watch"])
+def test_few_descriptors(command: str, host: Simulator) -> None:
+    """Below what Python itself needs, that is Python's matter."""
+    with host:
+        host.set({"user.role": "web"})
+        ends = []
+        for limit in (6, 7, 8, 9, 10, 12, 16):
+            done = run(host, "prlimit", f"--nofile={limit}", PROGRAM, *COMMANDS[command])
+            assert b"Traceback" not in done.stderr, (limit, done)
+            assert done.returncode in (0, 1, 7, 8), (limit, done)
+            if command != "doctor":
+                assert done.stderr.count(b"\n") <= 1, (limit, done)
+            ends.append(done.returncode)
+        assert ends[-1] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGINT])
+@pytest.mark.parametrize(
+    "argv", [["config", "watch"], ["wait", "config", "user.never"], ["ready", "--hold", "--interval", "0.1"]]
+)
+def test_a_signal_ends_it_at_any_moment(number: signal.Signals, argv: list[str], host: Simulator) -> None:
+    """The moments are those at which the host has had so many requests."""
+    with host:
+        for requests in range(1, 3):
+            before = len(host.requests)
+            with subprocess.Popen(
+                [PROGRAM, *argv],
+                env={"DEVLXD_SOCKET": str(host.path)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            ) as program:
+                try:
+                    while len(host.requests) < before + requests and program.poll() is None:
+                        continue
+                    program.send_signal(number)
+                    if number is signal.SIGPIPE:  # ignored in Python: writing tells
+                        program.send_signal(signal.SIGTERM)
+                    _, stderr = program.communicate(timeout=10)
+                finally:
+                    program.kill()
+            expected = signal.SIGTERM if number is signal.SIGPIPE else number
+            assert (program.returncode, stderr) == (-expected, b"")
+
+
+def test_without_a_home_a_place_for_files_or_a_root_to_write_to(host: Simulator) -> None:
+    with host:
+        mounts = (
+            "mount --make-rprivate / && mount -o remount,bind,ro / 2>&-; mount -t tmpfs -o ro t /var/tmp; "
+        )
+        probe = run(host, "unshare", "--mount", "true")
+        prefix = (
+            ["unshare", "--mount", "sh", "-c", mounts + 'exec "$@"', "sh"] if probe.returncode == 0 else []
+        )
+        done = run(host, *prefix, "env", "-u", "HOME", PROGRAM, "state", "state")
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"Started\n", b"")
