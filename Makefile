@@ -3,17 +3,25 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Most tests wait for a program, so more of them than processors run at a time.
+PYTEST_FLAGS ?= -n 4 --dist worksteal
 
 .PHONY: help demo test lint hosts fuzz soak audit lock clean
+.PHONY: help demo test lint bench hosts generate dist zipapp test-guests clean
 
 help:
 	@echo 'make demo    the main job on a simulated guest, in a virtual environment of its own'
 	@echo 'make test    lint, types and tests; with real hosts where `make hosts` installed them, as root'
+	@echo 'make bench   what it costs beside curl and others: a table; with GROWTH=1 how that grows, as a plot too'
 	@echo 'make hosts   install LXD, Incus and what else the tests can use (Debian, as root)'
 	@echo 'make fuzz    FUZZ_SECONDS (60) of a fuzzer over all that reads what a host sends'
 	@echo 'make soak    long runs against a real Incus, as root, and the simulator: minutes'
 	@echo 'make audit   the locked versions against the published advisories; needs the network'
 	@echo 'make lock    write requirements-dev.txt anew: the newest versions that fit together'
+	@echo 'make generate     the man pages, completions and lists that derive from the command line'
+	@echo 'make dist         sdist and wheel in dist/, checked'
+	@echo 'make zipapp       dist/devlxdctl.pyz, the program as one file for guests'
+	@echo 'make test-guests  that file on Debian 12, 13 and testing in real guests, and on other Pythons, as root'
 	@echo 'make clean   remove what the others made'
 
 $(VENV)/pyvenv.cfg:
@@ -37,7 +45,15 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest $(PYTEST_FLAGS) $(TESTS)
+
+$(VENV)/.bench: $(VENV)/pyvenv.cfg pyproject.toml
+	$(BIN)/pip install -q -e '.[bench]'
+	@touch $@ $(VENV)/.test $(VENV)/.simulator
+
+# ARGS go to the program: `make bench ARGS='--help'`
+bench: $(VENV)/.bench
+	$(BIN)/python -m tests.bench $(if $(GROWTH),--growth) $(ARGS)
 
 fuzz: $(VENV)/.test
 	$(BIN)/pip install -q -c requirements-dev.txt -e '.[fuzz]'
@@ -60,6 +76,25 @@ lock:
 
 hosts:
 	tests/hosts/install.sh
+
+generate: $(VENV)/.test
+	$(BIN)/python -m tools.generate
+
+$(VENV)/.dist: $(VENV)/.test
+	$(BIN)/pip install -q -e '.[dist]'
+	@touch $@
+
+dist: $(VENV)/.dist
+	rm -f dist/*.whl dist/*.tar.gz
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*.whl dist/*.tar.gz
+
+zipapp: $(VENV)/.test
+	$(BIN)/python -m tools.zipapp
+
+# Not named as tests, so that only this runs them.
+test-guests: hosts zipapp
+	$(BIN)/python -m pytest -v tests/guests/on_debian.py tests/guests/on_pythons.py
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis

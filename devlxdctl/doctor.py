@@ -21,10 +21,10 @@ from devlxdctl.errors import (
     Unreachable,
 )
 from devlxdctl.exchange import Question
-from devlxdctl.failures import SOCKETS
 from devlxdctl.guestsigns import guest_signs
 from devlxdctl.hints import hint, words_for
-from devlxdctl.session import HostSession, socket_path
+from devlxdctl.session import HostSession
+from devlxdctl.sockets import SOCKETS, socket_path
 from devlxdctl.tokens import Token, usable_token
 
 CHECKS: Final = (

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, Typ
 from devlxdctl.errors import DevLXDError, UnexpectedAnswer
 from devlxdctl.exchange import SILENCE, Answer, Question, strict_json
 from devlxdctl.guarded import HEAD, GuardedSocket
-from devlxdctl.session import HostSession, log
+from devlxdctl.log import log
+from devlxdctl.session import HostSession
 
 if TYPE_CHECKING:
     import websocket
@@ -147,7 +148,7 @@ class Events(Generic[_T_co]):
         self._awake.setblocking(False)
         self._alarm.setblocking(False)
         try:
-            self._connection = session.repeat(self._subscribe, self._question)
+            self._connection = session.patience.repeat(self._subscribe, self._question)
         except BaseException:
             self._awake.close()
             self._alarm.close()

@@ -26,9 +26,7 @@ from devlxdctl.errors import (
 )
 from devlxdctl.exchange import Answer, Question
 from devlxdctl.hints import Cause, Endpoint, hint
-
-SOCKETS: Final = ("/dev/lxd/sock", "/dev/incus/sock")
-"""Where LXD and Incus put their sockets in a guest."""
+from devlxdctl.sockets import SOCKETS
 
 _VIRTIO_PORTS: Final = (
     "/dev/virtio-ports/com.canonical.lxd",

@@ -20,7 +20,8 @@ from devlxdctl.errors import BadData, InvalidRequest, NoHost, NotSupported, Unex
 from devlxdctl.exchange import Question
 from devlxdctl.files import NewFile, NewFiles, base_name, cannot, refuse_existing
 from devlxdctl.hints import hint
-from devlxdctl.session import HostSession, log
+from devlxdctl.log import log
+from devlxdctl.session import HostSession
 from devlxdctl.stream import Stream
 
 PIECE: Final = 256 * 1024

@@ -28,7 +28,8 @@ from devlxdctl.errors import (
 )
 from devlxdctl.exchange import Question
 from devlxdctl.hints import hint
-from devlxdctl.session import HostSession, log
+from devlxdctl.log import log
+from devlxdctl.session import HostSession
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CHUNK: Final = 128 * 1024
@@ -177,7 +178,7 @@ def send(session: HostSession, query: Query) -> Reply:
 
     question = Question(query.method, query.path, "query", repeatable=query.is_repeatable)
     try:
-        return session.repeat(attempt, question)
+        return session.patience.repeat(attempt, question)
     except Unreachable:
         if not last:
             raise

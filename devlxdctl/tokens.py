@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable
 from typing import Final
 
 from devlxdctl.errors import BadData, DevLXDError, InvalidRequest, NotPermitted
-
-log = logging.getLogger("devlxdctl")
+from devlxdctl.log import log
 
 Token = str | Callable[[], str | None] | None
 """A bearer token, or a function that returns it."""

@@ -73,9 +73,33 @@ class _Adapter(UnixAdapter):  # type: ignore[misc]  # the base is untyped
             return pool
 
 
+class _Session(requests_unixsocket.Session):  # type: ignore[misc]  # the base is untyped
+    """Sends requests as they are given: of all that a session could add to each, this one has headers alone.
+
+    requests looks for the rest, from six places, in each request anew. That took a third of its time.
+    """
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        prepared = requests.PreparedRequest()
+        prepared.method = request.method
+        prepared.url = request.url
+        prepared.headers = requests.structures.CaseInsensitiveDict({**self.headers, **request.headers})
+        if request.data or request.method not in ("GET", "HEAD"):
+            prepared.prepare_body(request.data, None)
+        return prepared
+
+    def merge_environment_settings(
+        self, url: object, proxies: object, stream: object, verify: object, cert: object
+    ) -> dict[str, Any]:
+        return {"proxies": {}, "stream": stream, "verify": True, "cert": None}
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None is followed. Without this, the request that would follow is prepared all the same."""
+
+
 def new_session(user_agent: str, connections: int) -> requests.Session:
     """The session: no proxies, no `.netrc`, no cookies, at most `connections` connections, all kept alive."""
-    session = requests_unixsocket.Session()
+    session = _Session()
     session.mount("http+unix://", _Adapter(connections))
     session.trust_env = False
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))

@@ -17,8 +17,8 @@ from typing import Final, Generic, Literal, NamedTuple, NoReturn, TypeVar
 from devlxdctl.client import Client, matches
 from devlxdctl.errors import NotSupported, TimedOut, UnexpectedAnswer
 from devlxdctl.events import Event, Events, Gap
+from devlxdctl.log import log
 from devlxdctl.models import Device
-from devlxdctl.session import log
 
 V = TypeVar("V")
 
@@ -150,7 +150,7 @@ def follow(
     the start is raised; once there are events, the host may be away. `output` is as for `Events`.
     """
     with Events(client.session, [source.type], Hints(source), output) as events:
-        client.session.persist()
+        client.session.patience.persist()
         due: float | None = None
         while True:
             wanted = watch.take()
@@ -165,7 +165,7 @@ def follow(
                     time.sleep(_RECOVERY)
                     continue
                 changes = watch.found(wanted, values)
-                client.session.persist(refused=True)
+                client.session.patience.persist(refused=True)
                 yield changes
                 if isinstance(wanted, Everything) and interval is not None:
                     due = time.monotonic() + interval
@@ -244,7 +244,7 @@ def _wait(
     until = None
     if timeout is not None:
         until = time.monotonic() + timeout
-        client.session.limit(timeout)
+        client.session.patience.limit(timeout)
     if timeout == 0:
         found = source.read(Everything()).get(name)
         if holds(found):
@@ -265,7 +265,7 @@ def hold_ready(client: Client, interval: float = 10) -> NoReturn:
     moment after it answers again. Raises what is wrong at the start; from then on, the host may be away.
     """
     client.set_ready()
-    client.session.persist(refused=True)
+    client.session.patience.persist(refused=True)
     while True:
         time.sleep(interval)
         try:

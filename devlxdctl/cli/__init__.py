@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import sys
 from typing import Any, NoReturn
 
 import click
 
-from devlxdctl.cli import config, devices, doctor, dump, events, image, pro, query, state, wait
-from devlxdctl.cli.options import Group, Options, show_version
+from devlxdctl.cli import config, devices, doctor, dump, events, help, image, pro, query, state, wait
+from devlxdctl.cli.options import Group, Options
 from devlxdctl.cli.render import ReaderGone, render, say
 from devlxdctl.cli.signals import Interrupted, die_by
 from devlxdctl.errors import DevLXDError, ExitStatus
+
+COMPLETE = "_DEVLXDCTL_COMPLETE"
+"""What a shell sets in the environment at a TAB."""
 
 
 class Root(Group):
@@ -25,6 +29,10 @@ class Root(Group):
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         """Runs the command line, and exits. Only a bug passes this boundary, as the exception that it is."""
+        extra.setdefault("prog_name", "devlxdctl")  # as which file ever, and whatever `python -m` makes of it
+        extra.setdefault("complete_var", COMPLETE)
+        if COMPLETE in os.environ:
+            from devlxdctl.cli import shells  # noqa: F401  # Click knows them from now on
         try:
             # Not standalone: Click's own way to end has other statuses.
             status = super().main(*args, **{**extra, "standalone_mode": False})
@@ -50,7 +58,6 @@ class Root(Group):
 
 
 @click.group(cls=Root, name="devlxdctl")
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version)
 def devlxdctl() -> None:
     """Talk to the LXD or Incus host from inside a guest.
 
@@ -76,5 +83,6 @@ for command in (
     dump.dump,
     query.query,
     doctor.doctor,
+    help.help_,
 ):
     devlxdctl.add_command(command)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import subprocess
 from typing import TYPE_CHECKING
 
 from devlxdctl.cli.render import say
@@ -30,6 +29,8 @@ def own_environment() -> dict[str, str]:
 
 def run_hook(command: list[str], change: Change[str]) -> None:
     """Runs the command of `config watch --exec` for one change. Its failure is told on stderr, no more."""
+    import subprocess
+
     value = (change.value or "").encode("utf-8", "surrogateescape")
     environment = {**own_environment(), "DEVLXD_ACTION": change.action}
     if _fits("DEVLXD_KEY", change.key):

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 
 import click
 
+from devlxdctl.cli import completion
 from devlxdctl.cli.commands import own_environment, run_hook
 from devlxdctl.cli.options import Command, Group, Options, Seconds, Words
 from devlxdctl.cli.render import Bare, Line, Lines, Table, compact, say, stdout_descriptor
 from devlxdctl.cli.variables import assignments, variables
 from devlxdctl.errors import BadData
 
-_patterns = click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
+_patterns = click.argument("patterns", nargs=-1, metavar="[PATTERN]...", shell_complete=completion.keys)
 _prefix = click.option("--prefix", metavar="P", help="What stands for the namespace: APP_ makes APP_ROLE.")
 
 
@@ -51,7 +52,7 @@ def ls(options: Options, patterns: tuple[str, ...], values: bool) -> Table:
 
 
 @config.command()
-@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+@click.argument("keys", nargs=-1, required=True, metavar="KEY...", shell_complete=completion.keys)
 @click.option("--default", metavar="V", help="What stands for a key that is not set.")
 @click.option("-n", "no_newline", is_flag=True, help="Add no newline to the value.")
 @click.pass_obj

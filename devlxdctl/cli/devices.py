@@ -6,6 +6,7 @@ import os
 
 import click
 
+from devlxdctl.cli import completion
 from devlxdctl.cli.options import Command, Options
 from devlxdctl.cli.render import Table, as_text
 from devlxdctl.errors import NotFound
@@ -16,8 +17,14 @@ _NET = "/sys/class/net"
 
 
 @click.command(cls=Command)
-@click.argument("name", required=False)
-@click.option("--type", "kind", metavar="TYPE", help="Only devices of this type: nic, disk, …")
+@click.argument("name", required=False, shell_complete=completion.devices)
+@click.option(
+    "--type",
+    "kind",
+    metavar="TYPE",
+    shell_complete=completion.device_types,
+    help="Only devices of this type: nic, disk, …",
+)
 @click.pass_obj
 def devices(options: Options, name: str | None, kind: str | None) -> Table:
     """Show the instance's devices, or the one called NAME.

@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
+from devlxdctl.cli import completion
 from devlxdctl.cli.options import Command, Options, Seconds
 from devlxdctl.cli.render import Line, Lines, as_text, compact, say, stdout_descriptor
 from devlxdctl.errors import TimedOut
 
-_TYPES = ("config", "device")
+_TYPES = completion.EVENT_TYPES
 
 
 class _Types(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of Click only
@@ -30,7 +31,13 @@ class _Types(click.ParamType):  # type: ignore[type-arg]  # generic in newer ver
 
 @click.command(cls=Command)
 @click.option(
-    "--type", "types", type=_Types(), default=",".join(_TYPES), show_default=True, help="Only these."
+    "--type",
+    "types",
+    type=_Types(),
+    default=",".join(_TYPES),
+    show_default=True,
+    shell_complete=completion.event_types,
+    help="Only these.",
 )
 @click.option("--count", type=click.IntRange(1), help="End after so many.")
 @click.option("--for", "seconds", type=Seconds(), help="End after so long; with 124 if before --count.")

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from devlxdctl.cli import completion
 from devlxdctl.cli.options import Command, Group, Options
 from devlxdctl.cli.progress import progress_bar
 from devlxdctl.cli.render import ReaderGone, Table
@@ -26,7 +27,13 @@ def image() -> None:
 
 @image.command(cls=Command)
 @click.argument("fingerprint")
-@click.option("-o", "--output", metavar="DIR|FILE|-", help="Where it goes; - is standard output.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="DIR|FILE|-",
+    shell_complete=completion.files,
+    help="Where it goes; - is standard output.",
+)
 @click.option("--force", is_flag=True, help="Replace files that exist.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @click.pass_obj

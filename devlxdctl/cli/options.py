@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from devlxdctl import __version__
+from devlxdctl.cli import completion
 
 if TYPE_CHECKING:
     from devlxdctl.client import Client
@@ -86,33 +88,47 @@ def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         setattr(ctx.find_root().ensure_object(Options), param.name or "", value)
 
 
+@cache
 def _common() -> list[click.Parameter]:
+    """One set for all commands: to make one takes as long as to make a command."""
     formats = click.Choice(["text", "json", "table"])
 
     def option(*names: str, **how: Any) -> click.Option:
         return click.Option(names, expose_value=False, callback=_keep, **how)
 
+    def file(name: str, **how: Any) -> click.Option:
+        return option(name, metavar="PATH", shell_complete=completion.files, **how)
+
+    version = click.Option(
+        ["--version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_show_version,
+        help="Show the version and exit.",
+    )
     return [
-        option("--socket", metavar="PATH", help="The host's socket.  [env: DEVLXD_SOCKET]"),
+        file("--socket", help="The host's socket.  [env: DEVLXD_SOCKET]"),
         option("-f", "--format", type=formats, metavar="text|json", help="The form of the output."),
         option("--wait", type=Seconds(), help="Keep trying for so long while there is no answer."),
-        option("--token-file", metavar="PATH", help="A bearer token's file.  [env: DEVLXD_BEARER_TOKEN]"),
+        file("--token-file", help="A bearer token's file.  [env: DEVLXD_BEARER_TOKEN]"),
         option("-v", "--verbose", is_flag=True, help="Tell on stderr what is asked of the host."),
+        version,
     ]
 
 
 def _show_help(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        _show(ctx, ctx.get_help())
+        show(ctx, ctx.get_help())
 
 
-def show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-    """The callback of `--version`."""
+def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        _show(ctx, f"devlxdctl {__version__}")
+        show(ctx, f"devlxdctl {__version__}")
 
 
-def _show(ctx: click.Context, text: str) -> None:
+def show(ctx: click.Context, text: str) -> None:
+    """Writes a text as any other output, and ends."""
     from devlxdctl.cli.render import Bare, render
 
     ctx.exit(render(Bare(text, text), as_json=False))
@@ -133,8 +149,38 @@ class Command(click.Command):
         return option
 
 
+def unknown(name: str, names: list[str], ctx: click.Context) -> click.UsageError:
+    """The error for a command that does not exist, with the nearest of `names`."""
+    # As newer versions of Click say it by themselves.
+    from difflib import get_close_matches
+
+    near = ", ".join(map(repr, sorted(get_close_matches(name, names))))
+    advice = f" (Did you mean one of: {near}?)" if "," in near else f" Did you mean {near}?" if near else ""
+    return click.UsageError(f"No such command {name!r}.{advice}", ctx)
+
+
+class _NoCommand(click.UsageError):
+    """A group called alone: its help on stderr, and status 2. Click before 8.2 calls that a success."""
+
+    def show(self, file: Any = None) -> None:
+        assert self.ctx is not None
+        click.echo(self.ctx.get_help(), file=file, err=True)
+
+
 class Group(Command, click.Group):
     """A group of such commands."""
 
     command_class = Command
     group_class = type
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            raise _NoCommand("", ctx)
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if not ctx.resilient_parsing and self.get_command(ctx, args[0]) is None and args[0][:1] != "-":
+            raise unknown(args[0], self.list_commands(ctx), ctx)
+        return super().resolve_command(ctx, args)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from devlxdctl.cli import completion
 from devlxdctl.cli.options import Group, Options
 from devlxdctl.cli.render import Bare, Table, as_text, rendered
 from devlxdctl.cli.signals import cleaning_up
@@ -36,7 +37,13 @@ def status(options: Options) -> Table:
 
 @pro.command()
 @click.option("--raw", is_flag=True, help="The token alone.")
-@click.option("-o", "--output", metavar="FILE", help="Make a new FILE of mode 0600, and print nothing.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    shell_complete=completion.files,
+    help="Make a new FILE of mode 0600, and print nothing.",
+)
 @click.pass_obj
 def token(options: Options, raw: bool, output: str | None) -> Bare | Table | None:
     """Get a new token to attach this guest with, a secret.

@@ -7,7 +7,6 @@ rich's. JSON is the host's own data: indented on a terminal, on one line elsewhe
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -170,6 +169,8 @@ def _json(data: Any, indent: bool) -> str:
 
 
 def _dumps(data: Any, **how: Any) -> str:
+    import json
+
     try:
         return json.dumps(data, ensure_ascii=False, **how)
     except RecursionError as error:

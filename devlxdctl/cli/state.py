@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from devlxdctl.cli import completion
 from devlxdctl.cli.options import Command, Options, Seconds
 from devlxdctl.cli.render import Bare, Table, as_text
 from devlxdctl.errors import ExitStatus, NotFound
@@ -23,7 +24,7 @@ def versions(options: Options) -> Table:
 
 
 @click.command(cls=Command)
-@click.argument("field", required=False)
+@click.argument("field", required=False, shell_complete=completion.fields)
 @click.pass_obj
 def state(options: Options, field: str | None) -> Bare | Table:
     """Show the instance's state, or one FIELD of it.

@@ -6,6 +6,7 @@ import math
 
 import click
 
+from devlxdctl.cli import completion
 from devlxdctl.cli.devices import HEADER, row
 from devlxdctl.cli.options import Group, Options, Seconds
 from devlxdctl.cli.render import Bare, Table
@@ -42,7 +43,7 @@ def host(options: Options, timeout: float | None) -> None:
 
 
 @wait.command()
-@click.argument("key")
+@click.argument("key", shell_complete=completion.key)
 @click.argument("value", required=False)
 @_gone
 @_timeout
@@ -64,7 +65,7 @@ def config(options: Options, key: str, value: str | None, gone: bool, timeout: f
 
 
 @wait.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.devices)
 @_gone
 @_timeout
 @click.pass_obj

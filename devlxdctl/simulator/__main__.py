@@ -1,5 +1,6 @@
 """The entry point of `devlxd-simulator`."""
 
+import os
 import sys
 
 EXTRA = ("aiohttp", "yaml")
@@ -18,6 +19,8 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(2)
+    if "_DEVLXD_SIMULATOR_COMPLETE" in os.environ:
+        from devlxdctl.cli import shells  # noqa: F401  # Click knows them from now on
     cli(prog_name="devlxd-simulator")
 
 

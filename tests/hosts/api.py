@@ -1,6 +1,7 @@
 """The host's own REST API over its unix socket, the same for LXD and Incus."""
 
 import http.client
+import io
 import json
 import secrets
 import socket
@@ -45,11 +46,12 @@ class Api:
     ) -> tuple[int, Any]:
         """HTTP status and the answer's JSON; OSError or HTTPException where there is no answer.
 
-        body is sent as it is where it is bytes, as JSON otherwise.
+        body is sent as it is where it is bytes or a file, as JSON otherwise.
         """
         connection = _Connection(self._path, self._timeout)
         try:
-            data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+            raw = body is None or isinstance(body, (bytes, io.IOBase))
+            data: Any = body if raw else json.dumps(body).encode()
             connection.request(method, path, data, dict(headers or {}))
             response = connection.getresponse()
             return response.status, json.loads(response.read())

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from . import image
 from .api import Api, multipart
@@ -97,21 +97,23 @@ def available(software: Software) -> str | None:
 class DaemonHost:
     """One daemon with one guest; see Host for what it promises."""
 
-    def __init__(self, software: Software) -> None:
+    def __init__(self, software: Software, guest: bytes | None = None) -> None:
+        """Bring it up. guest is a unified image; without one it is one that uses this machine's /usr."""
         self.name = software.name
         self.socket = software.socket
         self._software = software
         self._namespaces = Namespaces()
         self._state = self._namespaces.directory / "state"
         self._api = Api(self._state / "unix.socket")
-        self._instance = f"/1.0/instances/{self._namespaces.name}"
+        self.instance = self._namespaces.name
+        self._instance = f"/1.0/instances/{self.instance}"
         self._jobs: list[Job] = []
         self._images: list[str] = []
         self._daemon: Job | None = None
         try:
             self._start_daemon()
             self.version: str = self._api.call("GET", "/1.0")["environment"]["server_version"]
-            self._launch()
+            self._launch(guest)
         except BaseException as error:
             log = self._log()
             self.close()
@@ -200,10 +202,12 @@ class DaemonHost:
         del instance["devices"][name]
         self._api.call("PUT", self._instance, instance)
 
-    def add_image(self, metadata: bytes, rootfs: bytes | None = None, *, public: bool = True) -> str:
+    def add_image(
+        self, metadata: bytes | BinaryIO, rootfs: bytes | None = None, *, public: bool = True
+    ) -> str:
         """Import a unified image (rootfs is None) or a split one; its fingerprint."""
         body, kind = metadata, "application/octet-stream"
-        if rootfs is not None:
+        if rootfs is not None and isinstance(metadata, bytes):
             body, kind = multipart({"metadata": metadata, "rootfs": rootfs})
         headers = {"Content-Type": kind, self._software.public: str(int(public))}
         fingerprint: str = self._api.call("POST", "/1.0/images", body, headers)["fingerprint"]
@@ -297,8 +301,9 @@ class DaemonHost:
 
         poll(f"{self._software.daemon} ready", answers, 60)
 
-    def _launch(self) -> None:
+    def _launch(self, guest: bytes | None) -> None:
         """Storage, image and guest."""
+        programs = [Path("/usr"), *_programs()] if guest is None else []
         devices = {
             "root": {"type": "disk", "path": "/", "pool": "default"},
             **{
@@ -308,7 +313,7 @@ class DaemonHost:
                     "path": str(path),
                     "readonly": "true",
                 }
-                for number, path in enumerate([Path("/usr"), *_programs()])
+                for number, path in enumerate(programs)
             },
         }
         call = self._api.call
@@ -317,7 +322,7 @@ class DaemonHost:
         call("POST", "/1.0/storage-pools", {"name": "default", "driver": "dir"})
         call("PATCH", "/1.0/profiles/default", {"devices": devices})
         kind = {"Content-Type": "application/octet-stream"}
-        fingerprint = call("POST", "/1.0/images", image.bootable(), kind)["fingerprint"]
+        fingerprint = call("POST", "/1.0/images", guest or image.bootable(), kind)["fingerprint"]
         source = {"type": "image", "fingerprint": fingerprint}
         call("POST", "/1.0/instances", {"name": self._namespaces.name, "source": source})
         self._change_state("start")

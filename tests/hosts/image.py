@@ -3,8 +3,9 @@
 import io
 import platform
 import tarfile
+from typing import BinaryIO
 
-_METADATA = f"""architecture: {platform.machine()}
+METADATA = f"""architecture: {platform.machine()}
 creation_date: 1700000000
 properties:
   os: tiny
@@ -13,7 +14,7 @@ properties:
 
 _DIRECTORIES = ("dev", "etc", "mnt", "proc", "root", "run", "sbin", "sys", "usr", "var")
 
-_INIT = b"""#!/bin/sh
+INIT = b"""#!/bin/sh
 trap "exit 0" TERM PWR INT
 while :; do sleep 3600 & wait $!; done
 """
@@ -60,12 +61,12 @@ def _tar(*entries: Entry) -> bytes:
 def bootable() -> bytes:
     """A unified image, a plain tar, whose guest runs what is mounted at /usr; any uid gets to its mounts."""
     return _tar(
-        _file("metadata.yaml", _METADATA),
+        _file("metadata.yaml", METADATA),
         _directory("rootfs"),
         *(_directory(f"rootfs/{name}") for name in _DIRECTORIES),
         _directory("rootfs/tmp", 0o1777),
         *(_link(f"rootfs/{name}", f"usr/{name}") for name in ("bin", "lib", "lib64")),
-        _file("rootfs/sbin/init", _INIT, 0o755),
+        _file("rootfs/sbin/init", INIT, 0o755),
         _file("rootfs/etc/passwd", _PASSWD),
         _file("rootfs/etc/group", _GROUP),
         _file("rootfs/etc/hostname", b""),
@@ -74,9 +75,25 @@ def bootable() -> bytes:
 
 def unified(payload: bytes) -> bytes:
     """An image in one file, a plain tar, with payload in it. No guest starts from it."""
-    return _tar(_file("metadata.yaml", _METADATA), _directory("rootfs"), _file("rootfs/payload", payload))
+    return _tar(_file("metadata.yaml", METADATA), _directory("rootfs"), _file("rootfs/payload", payload))
 
 
 def split(payload: bytes) -> tuple[bytes, bytes]:
     """An image in two files, plain tars: the metadata, and a root file system with payload in it."""
-    return _tar(_file("metadata.yaml", _METADATA)), _tar(_file("payload", payload))
+    return _tar(_file("metadata.yaml", METADATA)), _tar(_file("payload", payload))
+
+
+def sparse(file: BinaryIO, size: int) -> None:
+    """Write a unified image of about so many bytes, most of them a hole in the file."""
+    payload, _ = _file("rootfs/payload", b"")
+    payload.size = size
+    head = io.BytesIO()
+    with tarfile.open(fileobj=head, mode="w") as archive:
+        for info, data in (_file("metadata.yaml", METADATA), _directory("rootfs")):
+            archive.addfile(info, io.BytesIO(data))
+        archive.addfile(payload)  # without its bytes, which are the hole
+        used = archive.offset
+    file.write(head.getvalue()[:used])
+    end = used + -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE + 2 * tarfile.BLOCKSIZE
+    file.truncate(end)
+    file.seek(0)

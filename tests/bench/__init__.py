@@ -1,0 +1,1 @@
+"""What the tool costs, beside what else does the same: `make bench`."""

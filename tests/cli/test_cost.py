@@ -1,0 +1,91 @@
+"""What the commands cost their host: how many requests each makes, over how many connections."""
+
+from __future__ import annotations
+
+import pytest
+
+from devlxdctl.simulator import Simulator
+from tests.conftest import run
+
+KEYS = [
+    "/1.0/config/cloud-init.user-data",
+    "/1.0/config/user.Quote%27s",
+    "/1.0/config/user.motd",
+    "/1.0/config/user.port",
+    "/1.0/config/user.role",
+    "/1.0/config/user.with%20space%2Fand%2525",
+]
+VALUES = ["/1.0", "/1.0/config", *KEYS]
+"""All keys and values. The state is asked for since one of the keys cannot be read in virtual machines."""
+
+CONNECTIONS = 6
+
+
+@pytest.mark.parametrize(
+    "argv",
+    ["--version", "--help", "config ls --help", "config nope", "state --nope", "image export abc"],
+)
+def test_what_needs_no_host_asks_none(argv: str, host: Simulator) -> None:
+    run(*argv.split(), socket=host.path)
+    assert host.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "paths"),
+    [
+        ("versions", ["/"]),
+        ("state", ["/1.0"]),
+        ("state location", ["/1.0"]),
+        ("ready", ["/1.0", "/1.0"]),
+        ("ready --check", ["/1.0"]),
+        ("config ls", ["/1.0/config"]),
+        ("config ls user.*", ["/1.0/config"]),
+        ("config get user.role", ["/1.0/config/user.role"]),
+        ("config get user.nope --default x", ["/1.0/config/user.nope"]),
+        ("devices", ["/1.0/devices"]),
+        ("devices eth0", ["/1.0/devices"]),
+        ("wait host", ["/1.0"]),
+        ("wait config user.role --timeout 0", ["/1.0/config/user.role"]),
+        ("events --for 0.01", ["/1.0/events?type=config,device"]),
+        ("metadata", ["/1.0/meta-data"]),
+        ("query /1.0/devices", ["/1.0/devices"]),
+        ("pro status", ["/1.0/ubuntu-pro"]),
+        ("pro token", ["/1.0/ubuntu-pro/token"]),
+    ],
+)
+def test_one_connection_is_enough(argv: str, paths: list[str], host: Simulator) -> None:
+    run(*argv.split(), socket=host.path)
+    assert [path for _, path, _ in host.requests] == paths
+    assert host.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "paths"),
+    [
+        ("config get user.role user.port user.role", KEYS[4:2:-1]),
+        ("config ls -l", VALUES),
+        ("config env", VALUES),
+        ("config run -- true", VALUES),
+        ("-f json config ls -l user.[mpr]*", ["/1.0/config", *KEYS[2:5]]),
+        ("dump", ["/", *VALUES, "/1.0/devices", "/1.0/meta-data"]),
+    ],
+)
+def test_many_keys_are_read_once_each(argv: str, paths: list[str], host: Simulator) -> None:
+    assert run(*argv.split(), socket=host.path).status == 0
+    assert sorted(path for _, path, _ in host.requests) == sorted(paths)
+    assert host.connections <= min(len(paths), CONNECTIONS)
+
+
+@pytest.mark.parametrize(
+    ("argv", "paths"),
+    [
+        ("wait config user.role", ["/1.0/events?type=config", "/1.0/config/user.role"]),
+        ("wait device eth0", ["/1.0/events?type=device", "/1.0/devices"]),
+    ],
+)
+def test_to_wait_takes_a_connection_for_events_and_one_to_read(
+    argv: str, paths: list[str], host: Simulator
+) -> None:
+    assert run(*argv.split(), socket=host.path).status == 0
+    assert [path for _, path, _ in host.requests] == paths
+    assert host.connections == 2

@@ -1,0 +1,77 @@
+"""The files that derive from the command line: completions, man pages, and lists in the README.
+
+`python -m tools.generate` writes them anew; `make generate` does the same.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from devlxdctl.cli import devlxdctl
+from devlxdctl.cli.help import STATUSES
+from devlxdctl.cli.shells import Bash, Fish, Zsh, script
+from tools.manual import PROGRAMS, commands, pages
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+README = REPOSITORY / "README.md"
+
+
+def completions() -> dict[str, str]:
+    """The completion scripts, by file name. zsh looks for its own under the program's name after a _."""
+    return {
+        name: script(shell, program.name)
+        for program in PROGRAMS
+        for name, shell in (
+            (f"{program.name}.bash", Bash),
+            (f"_{program.name}", Zsh),
+            (f"{program.name}.fish", Fish),
+        )
+    }
+
+
+def command_list() -> str:
+    """The commands as a table in Markdown, a line each."""
+    lines = ["| command | |", "|---|---|"]
+    for path, command in commands(devlxdctl):
+        if not isinstance(command, click.Group):
+            lines.append(f"| `{' '.join(path[1:])}` | {command.get_short_help_str(200)} |")
+    return "\n".join(lines) + "\n"
+
+
+def statuses() -> str:
+    """The exit statuses as a table in Markdown."""
+    lines = ["| status | meaning |", "|---|---|"]
+    return "\n".join([*lines, *(f"| {int(status)} | {text} |" for status, text in STATUSES.items())]) + "\n"
+
+
+def readme(text: str) -> str:
+    """The README with its lists made anew, between `<!-- commands -->` and `<!-- end -->`, and so on."""
+    for name, made in (("commands", command_list()), ("statuses", statuses())):
+        marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->\n)", re.DOTALL)
+        text = marked.sub(lambda found, made=made: found[1] + made + found[2], text)  # type: ignore[misc]
+    return text
+
+
+def files() -> dict[str, str]:
+    """All derived files, by path in the repository, with their contents."""
+    return {
+        **{f"completions/{name}": text for name, text in completions().items()},
+        **{f"man/{name}": text for name, text in pages().items()},
+        "README.md": readme(README.read_text()),
+    }
+
+
+def main() -> None:
+    for directory in ("completions", "man"):
+        (REPOSITORY / directory).mkdir(exist_ok=True)
+        for old in (REPOSITORY / directory).iterdir():
+            old.unlink()
+    for path, text in files().items():
+        (REPOSITORY / path).write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""`make zipapp`: `dist/devlxdctl.pyz`, the program with its dependencies as one executable file.
+
+The same checkout gives the same bytes: the dependencies are pinned by hash in `zipapp.txt`, and the archive
+has its files sorted, of one date, and stored, since what compressors write differs from one to the next.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parent
+RESULT = REPOSITORY / "dist" / "devlxdctl.pyz"
+
+OLDEST = "3.10"
+"""The oldest Python that it runs on. The dependencies are those for it: newer Pythons take them too."""
+
+_DATE = (1980, 1, 1, 0, 0, 0)
+_SHEBANG = b"#!/usr/bin/env python3\n"
+_NEVER_USED = (
+    *("bin/", "devlxdctl/simulator/", "requests_unixsocket/tests/", "websocket/tests/"),
+    "urllib3/contrib/emscripten/",
+)
+
+
+_PINS = HERE / "zipapp.txt"
+_PURE = (
+    *("--no-deps", "--only-binary", ":all:", "--platform", "any", "--python-version", OLDEST),
+    *("--implementation", "py", "--abi", "none"),
+)
+_CARRIED = (
+    *("click", "idna", "multipart", "requests", "requests-unixsocket", "rich", "urllib3"),
+    "websocket-client",
+)
+"""What the program needs at run time, and idna, which requests imports.
+
+Left out are charset-normalizer and certifi, since nothing is guessed and nothing goes over TLS; Pygments and
+markdown-it-py, since no table or bar of rich's needs them.
+"""
+
+
+def pin() -> None:
+    """Writes the pins anew: the newest of each that the oldest Python takes."""
+    lines = []
+    with tempfile.TemporaryDirectory() as directory:
+        download = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*download, *_PURE, "--dest", directory, *_CARRIED], check=True)
+        for path in sorted(Path(directory).iterdir()):
+            name, version = path.name.split("-")[:2]
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            lines.append(f"{name.replace('_', '-')}=={version} --hash=sha256:{digest}\n")
+    _PINS.write_text("# What devlxdctl.pyz carries. Made by: python -m tools.zipapp --pin\n" + "".join(lines))
+
+
+def dependencies(target: Path) -> None:
+    """Installs the pinned dependencies into `target`: pure Python, for the oldest version."""
+    subprocess.run(
+        [
+            *(
+                sys.executable,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-compile",
+            ),
+            *("--require-hashes", "--requirement", _PINS, "--target", target, *_PURE),
+        ],
+        check=True,
+    )
+
+
+def contents(site: Path) -> dict[str, bytes]:
+    """What is in the archive, by name, but for its start."""
+    ours = {"certifi.py": "certifi.py", "devlxdctl_start.py": "start.py"}
+    found = {name: (HERE / "bundle" / source).read_bytes() for name, source in ours.items()}
+    package = subprocess.run(
+        ["git", "ls-files", "-z", "devlxdctl"], cwd=REPOSITORY, capture_output=True, check=True
+    )
+    for name in package.stdout.decode().split("\0")[:-1]:
+        found[name] = (REPOSITORY / name).read_bytes()
+    for path in site.rglob("*"):
+        name = path.relative_to(site).as_posix()
+        if path.suffix == ".py" or (".dist-info/" in name and "licen" in name.lower() and path.is_file()):
+            found[name] = path.read_bytes()
+    found["devlxdctl-licence.txt"] = (REPOSITORY / "LICENSE").read_bytes()
+    return {name: found[name] for name in sorted(found) if not name.startswith(_NEVER_USED)}
+
+
+def archive(files: dict[str, bytes], result: Path) -> None:
+    """Writes the executable archive."""
+    digest = hashlib.sha256()
+    for name, data in files.items():
+        digest.update(f"{name}\0{len(data)}\0".encode() + data)
+    start = files["devlxdctl_start.py"].replace(b"@DIGEST@", digest.hexdigest()[:16].encode())
+    main = (HERE / "bundle" / "main.py").read_bytes()
+    result.parent.mkdir(exist_ok=True)
+    with result.open("wb") as file:
+        file.write(_SHEBANG)
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as made:
+            for name, data in {"__main__.py": main, **files, "devlxdctl_start.py": start}.items():
+                entry = zipfile.ZipInfo(name, _DATE)
+                entry.create_system = 3
+                entry.external_attr = (stat.S_IFREG | 0o644) << 16
+                made.writestr(entry, data)
+    result.chmod(0o755)
+
+
+def main() -> None:
+    if sys.argv[1:] == ["--pin"]:
+        pin()
+    with tempfile.TemporaryDirectory() as directory:
+        dependencies(Path(directory))
+        archive(contents(Path(directory)), RESULT)
+    print(f"{RESULT.relative_to(REPOSITORY)}: {RESULT.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
