@@ -222,6 +222,17 @@ class TestReady:
         assert [request[:5] for request in host.requests] == [b"PATCH", b"GET /"] * 2
         assert host.requests[0].endswith(b'\r\n\r\n{"state":"Ready"}')
 
+    def test_after_a_restart_there_is_a_second_look(self, short: Path) -> None:
+        """The daemon is back, takes Ready, confirms it, and forgets it a moment later."""
+        starting = answer(b"starting\n", "text/plain", "500 Internal Server Error")
+        script = self.script(starting, NOTHING, READY, STARTED, NOTHING, READY)
+        with RawHost(short / "sock", script) as host, Client(host.path) as client:
+            client.set_ready()
+        assert [request[:5] for request in host.requests] == [
+            *(b"PATCH", b"PATCH", b"GET /", b"GET /"),
+            *(b"PATCH", b"GET /"),
+        ]
+
     def test_a_host_that_says_yes_and_does_nothing_is_found_out(self, short: Path) -> None:
         script: Callable[[bytes], bytes] = lambda request: NOTHING if request[:5] == b"PATCH" else STARTED  # noqa: E731
         with RawHost(short / "sock", script) as host, Client(host.path) as client:
