@@ -47,10 +47,8 @@ add_suite() {
 release=${VERSION_ID:-999} # testing and unstable have no number
 [ "$release" -ge 12 ] || fail "this is Debian $release, and it needs 12 or later"
 
-# the range of ids that root may give to guests
-for file in /etc/subuid /etc/subgid; do
-    grep -qs '^root:' "$file" || echo root:100000:10000001 >>"$file"
-done
+# each host has its own content in place of these
+touch /etc/subuid /etc/subgid
 
 # LXD 5.0 ends at its start without iproute2, which is not among its dependencies
 packages=$(missing lxd lxd-client iproute2 incus-base incus-client busybox jq python3-venv systemd cloud-init \

@@ -20,13 +20,17 @@ from types import FrameType
 CGROUPS = Path("/sys/fs/cgroup")
 
 # A network namespace needs its own /sys, over which the control groups are put back. LXC leaves locks in
-# /run. The last line becomes pid 1 in there: with SIGCHLD ignored the kernel reaps its orphans.
+# /run. Of the machine's ids root has as many ranges as packages gave it, and Incus starts no guest with two,
+# so there is one range here. The last line becomes pid 1: with SIGCHLD ignored the kernel reaps its orphans.
 SETUP = """set -e
 mkdir "$1/cgroup"
 mount --rbind /sys/fs/cgroup "$1/cgroup"
 mount -t sysfs sysfs /sys
 mount --rbind "$1/cgroup" /sys/fs/cgroup
 mount -t tmpfs -o mode=755 tmpfs /run
+echo root:100000:10000001 >"$1/ids"
+mount --bind "$1/ids" /etc/subuid
+mount --bind "$1/ids" /etc/subgid
 ip link set lo up
 echo up
 trap '' CHLD
