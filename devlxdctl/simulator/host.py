@@ -85,7 +85,7 @@ class Host:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._close_socket()
+        await self._close_socket()
         if self._refusing:
             self._path.unlink(missing_ok=True)
         if self._previous is not None:
@@ -142,15 +142,21 @@ class Host:
                 self._on_listening()
                 self._on_listening = None
         elif not wanted:
-            self._close_socket()
+            await self._close_socket()
 
-    def _close_socket(self) -> None:
-        if self._listening is not None:
-            if self._path.is_socket() and not self._ended:
-                self._previous = os.open(self._path, os.O_PATH)
-            self._path.unlink(missing_ok=True)
-            self._listening.close()
-            self._listening = None
+    async def _close_socket(self) -> None:
+        listening, self._listening = self._listening, None
+        if listening is None:
+            return
+        if self._path.is_socket() and not self._ended:
+            self._previous = os.open(self._path, os.O_PATH)
+        self._path.unlink(missing_ok=True)
+        # What asyncio has accepted and not yet made a connection of, it would leave open behind a server that
+        # was closed. So first nothing more is accepted, and a round of the loop makes what there is.
+        for listener in listening.sockets:
+            asyncio.get_running_loop().remove_reader(listener.fileno())
+        await asyncio.sleep(0)
+        listening.close()
 
     async def _open_control(self) -> None:
         if self._control is not None:
