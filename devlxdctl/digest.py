@@ -8,8 +8,7 @@ import threading
 from types import TracebackType
 from typing import Final
 
-_DEPTH: Final = 8  # pieces that may wait; more would only take memory
-_KEPT: Final = 16 << 20  # bytes, which are not touched; mallopt(3), M_MMAP_THRESHOLD
+_DEPTH: Final = 2  # pieces that are not hashed yet; more would only take memory
 _LAST_MOMENT: Final = 1.0  # seconds for the thread to end where its work is not wanted any more
 
 
@@ -30,9 +29,6 @@ class Digest:
         self._thread = threading.Thread(target=self._run, name="devlxdctl-digest", daemon=True)
 
     def __enter__(self) -> Digest:
-        # The first large block that is freed teaches glibc not to give such blocks back to the kernel. Where
-        # two threads run, giving back and faulting in each piece takes as long as hashing it.
-        bytes(_KEPT)
         self._thread.start()
         return self
 

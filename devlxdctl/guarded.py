@@ -17,6 +17,8 @@ SLOWEST: Final = 1024
 HEAD: Final = 1024 * 1024
 """Bytes that the head of an answer may have, with all that comes before it."""
 
+_BUFFER: Final = 64 * 1024  # bytes
+
 
 class GuardedSocket(socket.socket):
     """A unix stream socket. With a timeout, waiting for too few bytes counts as silence: `TimeoutError`.
@@ -38,6 +40,10 @@ class GuardedSocket(socket.socket):
         """
         self._room, self._hurry = room, hurry
         self._waited, self._received = 0.0, 0
+
+    def makefile(self, mode: str = "r", buffering: int | None = None, **how: Any) -> Any:
+        """As the base does it, with a larger buffer than 8 KiB: hosts send 32 KiB of an image at a time."""
+        return super().makefile(mode, _BUFFER if buffering is None else buffering, **how)  # type: ignore[call-overload]
 
     def recv(self, *args: Any) -> bytes:
         start = time.monotonic()

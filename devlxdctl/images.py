@@ -24,8 +24,9 @@ from devlxdctl.log import log
 from devlxdctl.session import HostSession
 from devlxdctl.stream import Stream
 
-PIECE: Final = 256 * 1024
-"""Bytes that are read, hashed and written at a time."""
+PIECE: Final = 3 * 1024 * 1024
+"""Bytes that are read and hashed at a time: the more, the less often three programs on two processors have to
+take turns, and the more memory it takes."""
 
 CONTINUATIONS: Final = 5
 """How often a unified image is continued where its connection was lost."""

@@ -46,7 +46,7 @@ class Host:
         self._path = path
         self._faults = faults
         self._on_listening = on_listening
-        self._listening: asyncio.AbstractServer | None = None
+        self._listening: asyncio.Server | None = None
         self._control: asyncio.AbstractServer | None = None
         self._previous: int | None = None
         """The last socket's inode, held so that the next socket's is another one."""
