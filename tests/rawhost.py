@@ -93,7 +93,7 @@ class RawHost:
             while chunk := connection.recv(65536):
                 pending += chunk
                 head, end, body = pending.partition(b"\r\n\r\n")
-                if not end or len(body) < _length(head):
+                if not end or not _has_come(head, body):
                     continue
                 self.requests.append(pending)
                 pending = b""
@@ -110,6 +110,13 @@ class RawHost:
 
     def _send(self, connection: socket.socket, given: bytes) -> None:
         connection.sendall(given)
+
+
+def _has_come(head: bytes, body: bytes) -> bool:
+    """Whether that is all of a request's body."""
+    if b"\r\ntransfer-encoding: chunked" in head.lower():
+        return body.endswith(b"0\r\n\r\n")
+    return len(body) >= _length(head)
 
 
 def _length(head: bytes) -> int:
