@@ -34,12 +34,13 @@ class Place:
         return None if isinstance(self.host, DaemonHost) else "only a real host has images here"
 
     @contextlib.contextmanager
-    def image(self, size: int) -> Iterator[str]:
-        """The host has a unified image of about so many bytes while this lasts; its fingerprint."""
+    def image(self, size: int, split: bool = False) -> Iterator[str]:
+        """The host has an image of about so many bytes while this lasts; its fingerprint."""
         assert isinstance(self.host, DaemonHost)
         with tempfile.TemporaryFile(dir="/tmp") as file:
             image.sparse(file, size)
-            fingerprint = self.host.add_image(file)
+            parts = [image.split(b"")[0], file] if split else [file]
+            fingerprint = self.host.add_image(*parts)
         try:
             yield fingerprint
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tests.hosts import PROGRAM, HostError, Result
@@ -155,16 +155,21 @@ def _cloud_init(place: Place, work: str, ours: Command) -> Iterator[Row]:
 
 
 def image(place: Place) -> Iterator[Row]:
-    """A large image, verified, beside what does not look."""
-    work = f"image export of {IMAGE / 1e9:g} GB"
+    """A large image of each shape, verified, beside what does not look."""
+    yield from _image(place, "unified")
+    yield from _image(place, "split")
+
+
+def _image(place: Place, shape: str) -> Iterator[Row]:
+    work = f"image export of {IMAGE / 1e9:g} GB, {shape}"
     names = {"curl -o FILE": 1.15, "curl -o FILE && sha256sum FILE": 0.65}
     if (reason := place.no_images()) is not None:
         for name in names:
             yield Row(work, name, skipped=reason)
         yield Row(f"memory of {work}", skipped=reason)
         return
-    with place.image(IMAGE) as fingerprint:
-        commands = exports(place, fingerprint)
+    with place.image(IMAGE, shape == "split") as fingerprint:
+        commands = exports(place, fingerprint, shape)
         goals: dict[str, tuple[Measure, float | None]] = {
             name: ("wall", goal) for name, goal in names.items()
         }
@@ -178,17 +183,21 @@ def image(place: Place) -> Iterator[Row]:
     )
 
 
-def exports(place: Place, fingerprint: str) -> dict[str, Command]:
-    """The ways to have an image in a file: ours first."""
+def exports(place: Place, fingerprint: str, shape: str = "unified") -> dict[str, Command]:
+    """The ways to have an image in a file, or both parts of a split one in two: ours first.
+
+    curl keeps the two parts of a split one as they come, in one file.
+    """
     file = f"{place.room}/image"
+    ours = Command([PROGRAM, "image", "export", fingerprint, "-q", "-o", file], remove=[file])
+    if shape == "split":
+        made = [f"{place.room}/{name}.tar" for name in (f"meta-{fingerprint}", fingerprint)]
+        ours = Command([PROGRAM, "image", "export", fingerprint, "-q", "-o", place.room], remove=made)
     url = f"http://lxd/1.0/images/{fingerprint}/export"
     curl = ["curl", "-sf", "--unix-socket", place.host.socket, "-o", file, url]
     both = f"{shlex.join(curl)} && sha256sum {shlex.quote(file)}"
     return {
-        "ours": Command([PROGRAM, "image", "export", fingerprint, "-q", "-o", file], remove=[file]),
+        "ours": ours,
         "curl -o FILE": Command(curl, remove=[file]),
         "curl -o FILE && sha256sum FILE": Command(["sh", "-c", both], remove=[file]),
     }
-
-
-ROWS: tuple[Callable[[Place], Iterator[Row]], ...] = (startup, keys, image)

@@ -5,22 +5,28 @@ import io
 import json
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from .base import HostError
 
 
-def multipart(parts: Mapping[str, bytes]) -> tuple[bytes, str]:
-    """A form of files, and its content type."""
+def multipart(parts: Mapping[str, BinaryIO]) -> tuple[Iterator[bytes], str]:
+    """A form of files, piece by piece, and its content type."""
     boundary = secrets.token_hex(16)
-    lines = b""
-    for name, data in parts.items():
-        disposition = f'Content-Disposition: form-data; name="{name}"; filename="{name}"'
-        head = f"--{boundary}\r\n{disposition}\r\nContent-Type: application/octet-stream\r\n\r\n"
-        lines += head.encode() + data + b"\r\n"
-    return lines + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
+
+    def pieces() -> Iterator[bytes]:
+        for name, data in parts.items():
+            disposition = f'Content-Disposition: form-data; name="{name}"; filename="{name}"'
+            head = f"--{boundary}\r\n{disposition}\r\nContent-Type: application/octet-stream\r\n\r\n"
+            yield head.encode()
+            while piece := data.read(1 << 20):
+                yield piece
+            yield b"\r\n"
+        yield f"--{boundary}--\r\n".encode()
+
+    return pieces(), f"multipart/form-data; boundary={boundary}"
 
 
 class _Connection(http.client.HTTPConnection):
@@ -46,11 +52,11 @@ class Api:
     ) -> tuple[int, Any]:
         """HTTP status and the answer's JSON; OSError or HTTPException where there is no answer.
 
-        body is sent as it is where it is bytes or a file, as JSON otherwise.
+        body is sent as it is where it is bytes, pieces of such or a file, as JSON otherwise.
         """
         connection = _Connection(self._path, self._timeout)
         try:
-            raw = body is None or isinstance(body, (bytes, io.IOBase))
+            raw = body is None or isinstance(body, (bytes, io.IOBase, Iterator))
             data: Any = body if raw else json.dumps(body).encode()
             connection.request(method, path, data, dict(headers or {}))
             response = connection.getresponse()

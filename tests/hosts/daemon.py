@@ -7,6 +7,7 @@ and statuses, and live on while the daemon is down. The host knows them as the g
 
 import functools
 import http.client
+import io
 import os
 import shutil
 import signal
@@ -203,12 +204,16 @@ class DaemonHost:
         self._api.call("PUT", self._instance, instance)
 
     def add_image(
-        self, metadata: bytes | BinaryIO, rootfs: bytes | None = None, *, public: bool = True
+        self, metadata: bytes | BinaryIO, rootfs: bytes | BinaryIO | None = None, *, public: bool = True
     ) -> str:
         """Import a unified image (rootfs is None) or a split one; its fingerprint."""
-        body, kind = metadata, "application/octet-stream"
-        if rootfs is not None and isinstance(metadata, bytes):
-            body, kind = multipart({"metadata": metadata, "rootfs": rootfs})
+        body: object = metadata
+        kind = "application/octet-stream"
+        if rootfs is not None:
+            parts = {"metadata": metadata, "rootfs": rootfs}
+            body, kind = multipart(
+                {name: io.BytesIO(part) if isinstance(part, bytes) else part for name, part in parts.items()}
+            )
         headers = {"Content-Type": kind, self._software.public: str(int(public))}
         fingerprint: str = self._api.call("POST", "/1.0/images", body, headers)["fingerprint"]
         self._images.append(fingerprint)
