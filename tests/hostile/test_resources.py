@@ -12,6 +12,9 @@ import pytest
 
 from devlxdctl.simulator import Simulator
 from tests.conftest import PROGRAM
+from tests.hostile.hosts import Pausing
+from tests.hosts.jobs import DEFAULT_SIGNALS
+from tests.rawhost import Script, accepted, answer
 
 COMMANDS = {
     "state": ["state"],
@@ -100,6 +103,34 @@ def test_a_signal_ends_it_at_any_moment(number: signal.Signals, argv: list[str],
                 program.kill()
         expected = signal.SIGTERM if number is signal.SIGPIPE else number
         assert (program.returncode, stderr) == (-expected, b"")
+
+
+WAITING = {
+    "watch": ["config", "watch"],
+    "wait": ["wait", "config", "user.never"],
+    "hold": ["ready", "--hold", "--interval", "0.1"],
+}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("command", WAITING)
+def test_a_signal_ends_it_while_an_answer_comes(command: str, number: signal.Signals, short: Path) -> None:
+    given: Script | bytes = answer(b'{"state":"Started"}') if command == "hold" else accepted
+    for pause in (0, 1, 30, 80):
+        with (
+            Pausing(short / "sock", given, pause) as host,
+            subprocess.Popen(
+                [*DEFAULT_SIGNALS, PROGRAM, *WAITING[command]],
+                env={"DEVLXD_SOCKET": str(host.path)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            ) as program,
+        ):
+            assert host.paused.wait(20)
+            program.send_signal(number)
+            stdout, stderr = program.communicate(timeout=10)
+        assert (program.returncode, stdout, stderr) == (-number, b"", b"")
+        host.path.unlink()
 
 
 def test_without_a_home_a_place_for_files_or_a_root_to_write_to(host: Simulator) -> None:
