@@ -262,6 +262,17 @@ def test_who_reads_slowly_is_not_taken_for_a_host_that_sends_slowly() -> None:
                 assert ours.recv(SLOWEST) == b"x" * SLOWEST
 
 
+def test_a_socket_that_was_replaced_is_the_one_that_is_asked(short: Path) -> None:
+    """The connection that was kept leads to nobody any more."""
+    path = short / "sock"
+    with Client(path, wait=0) as asking:
+        for number in range(3):
+            with RawHost(path, value(b"%d" % number)):
+                assert asking.config_value("user.a") == str(number)
+                assert asking.config_value("user.a") == str(number)
+            path.unlink()
+
+
 def test_a_404_is_a_404(short: Path) -> None:
     with client(short / "sock", MISSING) as asking, pytest.raises(NotFound):
         asking.config_value("user.a")

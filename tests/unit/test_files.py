@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from devlxdctl import files
-from devlxdctl.files import SETTLING, NewFiles
+from devlxdctl import BadData, files
+from devlxdctl.files import SETTLING, NewFile, NewFiles
 
 OLD = {"a": b"old a", "b": b"old b"}
 NEW = {"a": b"new a", "b": b"new b"}
@@ -78,6 +79,40 @@ def test_what_is_raised_at_any_instruction_leaves_all_or_nothing(overwrite: bool
             break
         ends.append(content == NEW)
     assert len(ends) > 100 and ends[-1] and not ends[0]
+
+
+def test_a_file_that_appears_at_the_last_moment_stays(tmp_path: Path) -> None:
+    """After the last look, and before the name is taken."""
+    new = NewFile(str(tmp_path / "a"))
+    new.open()
+    new.write(b"new")
+    new.close()
+    (tmp_path / "a").write_bytes(b"of another")
+    with pytest.raises(BadData, match="it exists already"):
+        new.appear(overwrite=False, keep=False)
+    new.withdraw()
+    new.forget()
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"of another")]
+
+
+def test_a_secret_one_is_for_its_owner_alone_from_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not only from when its mode is set, whatever the umask took away."""
+    modes = []
+
+    def look(descriptor: int, mode: int) -> None:
+        modes.append(os.fstat(descriptor).st_mode & 0o777)
+
+    monkeypatch.setattr(os, "fchmod", look)
+    before = os.umask(0)
+    try:
+        with NewFiles(None, secret=True) as new:
+            new.add(str(tmp_path / "a"))
+            new.appear()
+    finally:
+        os.umask(before)
+    assert modes == [0o600]
 
 
 def test_where_nothing_is_to_be_raised_is_found(tmp_path: Path) -> None:
