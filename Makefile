@@ -18,7 +18,7 @@ help:
 	@echo 'make zipapp  dist/devlxdctl.pyz, the program as one file for guests'
 	@echo 'make test-guests   that file on Debian 12, 13 and testing in real guests, and on other Pythons, as root'
 	@echo 'make fuzz    FUZZ_SECONDS (60) of a fuzzer over all that reads what a host sends'
-	@echo 'make soak    long runs against a real Incus, as root, and the simulator: minutes'
+	@echo 'make soak    long runs against a real Incus, as root, and the simulator: minutes; ARGS=--help'
 	@echo 'make audit   the locked versions against the published advisories; needs the network'
 	@echo 'make lock    write requirements-dev.txt anew: the newest versions that fit together'
 	@echo 'make clean   remove what the others made'
@@ -59,7 +59,7 @@ fuzz: $(VENV)/.test
 	$(BIN)/python -m tests.fuzz $(or $(FUZZ_SECONDS),60)
 
 soak: $(VENV)/.test
-	$(BIN)/python -m tests.soak
+	$(BIN)/python -m tests.soak $(ARGS)
 
 audit: $(VENV)/.test
 	$(BIN)/pip install -q -e '.[audit]'

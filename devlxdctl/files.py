@@ -63,6 +63,7 @@ class NewFile:
         self.size = 0
         # Random, so that nobody can be there first, and not derived from a name that is as long as can be.
         self.hidden = os.path.join(os.path.dirname(path), f".devlxdctl-{os.urandom(8).hex()}")
+        self.kept = f"{self.hidden}-old"
         self.file: io.FileIO | None = None
         self._identity: tuple[int, int] | None = None
 
@@ -100,10 +101,15 @@ class NewFile:
         except OSError as error:
             raise cannot(self.path, error) from error
 
-    def appear(self, overwrite: bool | None) -> None:
-        """Takes its name, which is never followed, in one step."""
+    def appear(self, overwrite: bool | None, keep: bool) -> None:
+        """Takes its name, which is never followed, in one step.
+
+        With `keep`, what it replaces can be put back.
+        """
         try:
             if overwrite:
+                if keep:
+                    self._keep()
                 os.replace(self.hidden, self.path)
             else:
                 self._take_free_name()
@@ -113,15 +119,43 @@ class NewFile:
         except OSError as error:
             raise cannot(self.path, error) from error
 
-    def remove(self) -> None:
-        """Removes it, under whichever of its names it is by now. What others have put there stays."""
+    def has_appeared(self) -> bool:
+        """Whether this file is what has the name now."""
+        try:
+            return _identity(os.lstat(self.path)) == self._identity
+        except OSError:
+            return False
+
+    def withdraw(self) -> None:
+        """Gives up its name, if it has it, and puts back what had it before. What others put there stays."""
+        with contextlib.suppress(OSError):
+            if self.has_appeared():
+                try:
+                    os.replace(self.kept, self.path)
+                except FileNotFoundError:
+                    os.unlink(self.path)
+            elif not os.path.lexists(self.path):
+                os.rename(self.kept, self.path)
+
+    def forget(self) -> None:
+        """Gives up its hidden names, and what it has replaced."""
         if self.file is not None:
             with contextlib.suppress(OSError):
                 self.file.close()
         _remove(self.hidden)
-        with contextlib.suppress(OSError):
-            if _identity(os.lstat(self.path)) == self._identity:
-                os.unlink(self.path)
+        _remove(self.kept)
+
+    def _keep(self) -> None:
+        """Gives what is to be replaced a second, hidden name; a new one where there are no links."""
+        try:
+            os.link(self.path, self.kept, follow_symlinks=False)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            # Directories have no links either.
+            if error.errno not in _NO_LINKS or stat.S_ISDIR(os.lstat(self.path).st_mode):
+                raise
+            os.rename(self.path, self.kept)
 
     def _take_free_name(self) -> None:
         try:
@@ -138,11 +172,11 @@ class NewFile:
                 _remove(self.path)
                 raise
         else:
-            os.unlink(self.hidden)
+            _remove(self.hidden)
 
 
 class NewFiles:
-    """Files that appear together, or not at all: a context that removes what it has made when it fails."""
+    """Files that appear together, or not at all: a context that leaves all as it was when it fails."""
 
     def __init__(self, overwrite: bool | None, secret: bool = False) -> None:
         self.overwrite = overwrite
@@ -155,9 +189,12 @@ class NewFiles:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None:
-            for new in self._files:
-                new.remove()
+        # They take their names in this order.
+        complete = bool(self._files) and self._files[-1].has_appeared()
+        for new in self._files:
+            if not complete:
+                new.withdraw()
+            new.forget()
 
     def add(self, path: str) -> NewFile:
         """A new file that will appear at `path`. Raises `BadData` where it cannot."""
@@ -174,7 +211,12 @@ class NewFiles:
             new.close()
             refuse_existing(new.path, self.overwrite)
         for new in self._files:
-            new.appear(self.overwrite)
+            # Nothing can go wrong any more once the last one has its name.
+            new.appear(self.overwrite, keep=new is not self._files[-1])
+
+
+SETTLING: Final = frozenset({NewFiles.appear.__code__, NewFiles.__exit__.__code__})
+"""Code that a signal handler should not raise in, since it may leave files behind. It takes moments."""
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

@@ -1,25 +1,34 @@
-"""``python -m tests.soak [RESTARTS [EVENTS [READERS]]]``: long runs against a real Incus and the simulator.
+"""``python -m tests.soak [PART…]``: long runs against a real Incus or LXD and the simulator. See --help.
 
-A watch, the raw events and a held Ready live through many restarts of the host's daemon, a watch and the
-events through many events, and many programs read at once. What they take of the machine is compared before
-and after; a final state that is wrong, or growth, ends it with an error. Not part of the test suite.
+A watch, the raw events and a held Ready (not on LXD 5, which knows none) live through many restarts of the
+host's daemon, a watch and the events through many events, and many programs read at once. What they take of
+the machine is compared before and after; a final state that is wrong, or growth, ends it with an error. Not
+part of the test suite.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Literal
 
 from devlxdctl.simulator import Simulator
 from tests.hosts import PROGRAM
-from tests.hosts.daemon import INCUS, DaemonHost
+from tests.hosts.daemon import INCUS, LXD, DaemonHost
 from tests.hosts.jobs import Job, poll
 
 GROWTH = 32 << 10
 """KiB of memory that a program may take more after a long run than at its start."""
+
+FROZEN = 10
+"""Seconds for which a daemon is stopped in its tracks: less than a program waits for an answer."""
+
+PARTS = ("events", "readers", "restarts")
+Way = Literal["TERM", "KILL", "STOP"]
+"""How the daemon goes: asked to, killed, or frozen, in which case it comes back as if nothing had been."""
 
 
 def takes(job: Job) -> tuple[int, int, int]:
@@ -38,31 +47,53 @@ def compare(what: str, before: tuple[int, int, int], after: tuple[int, int, int]
     assert after[0] - before[0] < GROWTH and after[1] <= before[1] + 4 and after[2] <= before[2] + 4, what
 
 
-def restarts(host: DaemonHost, number: int) -> None:
+def spread(numbers: dict[Way, int]) -> list[Way]:
+    """Each way as often as it says, as evenly as can be."""
+    turns = [((turn + 0.5) / number, how) for how, number in numbers.items() for turn in range(number)]
+    return [how for _, how in sorted(turns)]
+
+
+def go_and_come_back(host: DaemonHost, how: Way) -> None:
+    if how == "STOP":
+        host.freeze()
+        time.sleep(FROZEN)
+        host.thaw()
+    else:
+        host.stop(how)
+        host.resume()
+
+
+def restarts(host: DaemonHost, numbers: dict[Way, int]) -> None:
     """A change while the daemon is away cannot be made; the one that follows each restart must be seen."""
     host.set({"user.n": "0"})
     jobs = {
         "config watch": host.start(PROGRAM, "config", "watch", "user.n"),
         "events": host.start(PROGRAM, "-v", "events"),
-        "ready --hold": host.start(PROGRAM, "ready", "--hold", "--interval", "0.5"),
     }
+    holds = host.run(PROGRAM, "ready").status == 0
+    if holds:
+        jobs["ready --hold"] = host.start(PROGRAM, "ready", "--hold", "--interval", "0.5")
     jobs["config watch"].wait_for(b"user.n")
     jobs["events"].wait_for(b": 101\n", stderr=True)
-    poll("ready", lambda: host.ready() or None, 20)
+    ways = spread(numbers)
+    what = f"{host.name}, {len(ways)} restarts"
     before = {}
-    for turn in range(1, number + 1):
-        how: Literal["TERM", "KILL"] = "KILL" if turn % 2 else "TERM"
-        host.stop(how)
-        host.resume()
+    started = time.monotonic()
+    for turn, how in enumerate(ways, 1):
+        go_and_come_back(host, how)
         host.set({"user.n": str(turn)})
         jobs["config watch"].wait_for(f"\t{turn}\t".encode(), 60)
         if turn == 3:
             before = {name: takes(job) for name, job in jobs.items()}
-    poll("ready at the end", lambda: host.ready() or None, 60)
-    for name, job in jobs.items():
-        compare(f"{name}, {number} restarts", before[name], takes(job))
+    if holds:
+        poll("ready at the end", lambda: host.ready() or None, 60)
+    told = ", ".join(f"{how} {number}" for how, number in numbers.items())
+    print(f"{what}: {told}: {time.monotonic() - started:.0f} s", flush=True)
+    for name in before:
+        compare(f"{what}: {name}", before[name], takes(jobs[name]))
     lines = jobs["config watch"].stdout().count(b"\n")
-    print(f"config watch: {lines} lines for {number} restarts with a change each", flush=True)
+    print(f"{what}: config watch: {lines} lines, the first of which is the start", flush=True)
+    assert lines == 1 + len(ways)
     for job in jobs.values():
         job.close()
 
@@ -102,17 +133,35 @@ def readers(host: DaemonHost, number: int) -> None:
     jobs = [host.start(PROGRAM, "config", "ls", "-l", "user.*") for _ in range(number)]
     ends = [(job.wait(300), job.stdout().count(b"\n"), job.stderr()) for job in jobs]
     failed = [end for end in ends if end != (0, 6, b"")]
-    print(f"readers: {number} at once, {len(failed)} failed {failed[:3]}", flush=True)
+    print(f"{host.name}, readers: {number} at once, {len(failed)} failed {failed[:3]}", flush=True)
     assert not failed
 
 
 def main() -> None:
-    counts = [int(text) for text in sys.argv[1:]] + [100, 100_000, 200][len(sys.argv) - 1 :]
-    many_events(counts[1])
-    with DaemonHost(INCUS) as host:
-        readers(host, counts[2])
-        host.clear()
-        restarts(host, counts[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.soak", description=f"By default, all parts: {', '.join(PARTS)}."
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help="what to run")
+    parser.add_argument("--host", choices=["incus", "lxd"], default="incus", help="the real host (incus)")
+    parser.add_argument("--term", type=int, default=44, help="restarts by SIGTERM (44, each half a second)")
+    parser.add_argument("--kill", type=int, default=44, help="restarts by SIGKILL (44, each half a second)")
+    stop = f"stops by SIGSTOP, for {FROZEN} s each (12)"
+    parser.add_argument("--stop", type=int, default=12, help=stop)
+    parser.add_argument("--events", type=int, default=100_000, help="changes in the simulator (100000)")
+    parser.add_argument("--readers", type=int, default=200, help="programs at once (200)")
+    given = parser.parse_args()
+    parts = given.parts or PARTS
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    if "events" in parts:
+        many_events(given.events)
+    if {"readers", "restarts"} & set(parts):
+        with DaemonHost(INCUS if given.host == "incus" else LXD) as host:
+            if "readers" in parts:
+                readers(host, given.readers)
+                host.clear()
+            if "restarts" in parts:
+                restarts(host, {"TERM": given.term, "KILL": given.kill, "STOP": given.stop})
 
 
 if __name__ == "__main__":

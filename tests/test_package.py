@@ -1,10 +1,11 @@
-"""The wheel: what is in it, and that it works in an environment with nothing else."""
+"""Wheel and sdist: what is in them, and that the wheel works in an environment with nothing else."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -40,29 +41,44 @@ def in_git(*paths: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with both, the wheel made from the sdist, as `make dist` does."""
     out = tmp_path_factory.mktemp("dist")
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out)]
-    subprocess.run([*build, REPOSITORY], capture_output=True, timeout=60, check=True)
-    (path,) = out.iterdir()
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out)]
+    subprocess.run([*build, REPOSITORY], capture_output=True, timeout=100, check=True)
+    return out
+
+
+@pytest.fixture
+def wheel(built: Path) -> Path:
+    (path,) = built.glob("*.whl")
     return path
 
 
-def test_it_holds_what_is_in_git_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_holds_what_is_in_git_and_nothing_else(wheel: Path) -> None:
     assert wheel.name == f"{NAME}-py3-none-any.whl"
+    sources = {path: path for path in in_git("devlxdctl")}
+    sources |= {f"{NAME}.data/data/{shared(path)}": path for path in in_git("man", "completions")}
+    sources[f"{NAME}.dist-info/licenses/LICENSE"] = "LICENSE"
+    assert "devlxdctl/py.typed" in sources
+    made = {f"{NAME}.dist-info/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt")}
     with zipfile.ZipFile(wheel) as file:
-        names = set(file.namelist())
-        information = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"}
-        assert names == {
-            *in_git("devlxdctl"),
-            *(f"{NAME}.data/data/{shared(path)}" for path in in_git("man", "completions")),
-            *(f"{NAME}.dist-info/{name}" for name in information),
-        }
-        assert "devlxdctl/py.typed" in names
-        for path in in_git("devlxdctl"):
-            assert file.read(path) == (REPOSITORY / path).read_bytes(), path
-        for path in in_git("man", "completions"):
-            assert file.read(f"{NAME}.data/data/{shared(path)}") == (REPOSITORY / path).read_bytes(), path
+        assert sorted(file.namelist()) == sorted(sources.keys() | made)
+        for name, path in sources.items():
+            assert file.read(name) == (REPOSITORY / path).read_bytes(), name
+
+
+def test_the_sdist_holds_what_is_in_git_and_nothing_else(built: Path) -> None:
+    (path,) = built.glob("*.tar.gz")
+    assert path.name == f"{NAME}.tar.gz"
+    with tarfile.open(path) as archive:
+        assert sorted(archive.getnames()) == sorted(f"{NAME}/{name}" for name in [*in_git(), "PKG-INFO"])
+        for name in in_git():
+            member = archive.getmember(f"{NAME}/{name}")
+            file, source = archive.extractfile(member), REPOSITORY / name
+            assert member.isreg() and file is not None, name
+            assert file.read() == source.read_bytes(), name
+            assert bool(member.mode & 0o100) == os.access(source, os.X_OK), name
 
 
 def test_it_runs_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from importlib.metadata import requires
 from pathlib import Path
@@ -15,6 +16,7 @@ from packaging.requirements import Requirement
 import devlxdctl
 from devlxdctl.simulator import Simulator
 from tests.conftest import Result
+from tests.test_package import in_git
 from tools import zipapp
 from tools.generate import REPOSITORY
 
@@ -66,6 +68,32 @@ def test_it_is_pure_python(site: Path) -> None:
     others = [name for name in names if not name.endswith(".py") and "licen" not in name.lower()]
     assert others == ["devlxdctl/py.typed"]
     assert not [name for name in names if name.startswith("devlxdctl/simulator/")]
+
+
+LEFT_OUT = ("requests_unixsocket/tests/", "urllib3/contrib/emscripten/", "websocket/tests/")
+
+
+def test_it_holds_the_program_what_it_depends_on_and_nothing_else(site: Path, pyz: Path) -> None:
+    ours = {name for name in in_git("devlxdctl") if not name.startswith("devlxdctl/simulator/")}
+    assert "devlxdctl/py.typed" in ours
+    start = {"__main__.py", "certifi.py", "devlxdctl_start.py", "devlxdctl-licence.txt"}
+    theirs = set()
+    for record in site.glob("*.dist-info/RECORD"):
+        for line in record.read_text().splitlines():
+            name = line.partition(",")[0]
+            licence = ".dist-info/" in name and "licen" in name.lower()
+            if (name.endswith(".py") or licence) and not name.startswith(LEFT_OUT):
+                theirs.add(name)
+    with zipfile.ZipFile(pyz) as archive:
+        assert sorted(archive.namelist()) == sorted(ours | start | theirs)
+        for name in ours | theirs:
+            source = (REPOSITORY if name in ours else site) / name
+            assert archive.read(name) == source.read_bytes(), name
+    packages = {name.partition("/")[0] for name in theirs if ".dist-info/" not in name}
+    assert packages == {
+        *("click", "idna", "multipart.py", "requests", "requests_unixsocket", "rich", "urllib3"),
+        "websocket",
+    }
 
 
 def test_it_keeps_what_it_compiled_in_its_cache(pyz: Path, host: Simulator, tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final, NoReturn
 
+from devlxdctl.files import SETTLING
+
 ENDING: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
@@ -24,17 +26,21 @@ class Interrupted(BaseException):
 def cleaning_up() -> Iterator[None]:
     """While it lasts, a signal that ends the process raises `Interrupted` instead, once.
 
-    What is left of the block can then clean up undisturbed; the root group ends the process by that signal. A
-    signal that is ignored, as under nohup, stays so. For the main thread.
+    What is left of the block can then clean up undisturbed; the root group ends the process by that signal.
+    Where files are just taking their names, or are being removed, that is done first. A signal that is
+    ignored, as under nohup, stays so. For the main thread.
     """
 
     received: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        if received:  # the next one came before they were ignored
+            return
         received.append(number)
         for each in before:
             signal.signal(each, signal.SIG_IGN)
-        raise Interrupted(number)
+        if not _settling(frame):
+            raise Interrupted(number)
 
     handlers = {each: signal.getsignal(each) for each in ENDING}
     before = {each: handler for each, handler in handlers.items() if handler is not signal.SIG_IGN}
@@ -44,10 +50,16 @@ def cleaning_up() -> Iterator[None]:
         yield
     finally:
         if received:
-            # Again: what is raised in a destructor is lost. They stay ignored, only the end is left to come.
+            # Or again: what is raised in a destructor is lost. They stay ignored, only the end is to come.
             raise Interrupted(received[0])
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+def _settling(frame: FrameType | None) -> bool:
+    while frame is not None and frame.f_code not in SETTLING:
+        frame = frame.f_back
+    return frame is not None
 
 
 def die_by(number: int) -> NoReturn:

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from devlxdctl import Client
 from devlxdctl.simulator import Simulator
 from tests.conftest import PROGRAM, Result, run
+from tests.rawhost import RawHost, answer
 
 
 def on_terminal(*argv: str, socket: Path, columns: int = 80, env: Mapping[str, str] | None = None) -> str:
@@ -180,11 +182,22 @@ class TestEnvironment:
             assert result == Result(0, "user.ünï☃\tключ😀\nuser.role\tweb\n".encode(), b"")
 
     def test_a_proxy_a_netrc_and_a_ca_bundle_change_nothing(self, host: Simulator, short: Path) -> None:
-        (short / ".netrc").write_text("machine localhost login a password b\n")
+        (short / ".netrc").write_text("default login a password b\n")
         proxy = "http://127.0.0.1:9"
         env = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"), proxy)
         env |= {"HOME": str(short), "REQUESTS_CA_BUNDLE": "/nowhere", "CURL_CA_BUNDLE": "/nowhere"}
         assert run("state", "state", socket=host.path, env=env) == Result(0, b"Started\n", b"")
+        with RawHost(short / "raw", answer(b"{}")) as raw:
+            for given in ({}, env):
+                assert run("-f", "json", "state", socket=raw.path, env=given) == Result(0, b"{}\n", b"")
+            assert raw.requests[0] == raw.requests[1]
+
+    def test_no_cookie_is_sent_back(self, short: Path) -> None:
+        given = answer(b'["/1.0"]', extra="Set-Cookie: a=b; Path=/\r\n")
+        with RawHost(short / "sock", given) as host, Client(host.path) as client:
+            for _ in range(2):
+                client.versions()
+            assert host.requests[0] == host.requests[1]
 
 
 class TestSignals:

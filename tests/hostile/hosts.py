@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import socket
 import struct
+import termios
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 from devlxdctl import Client
+from tests.hosts.jobs import poll
 from tests.rawhost import RawHost, Script, answer
 
 VALUE = b"0123456789"
@@ -62,6 +66,43 @@ class Endless(RawHost):
             self.sent += len(self.again)
 
 
+class Pausing(RawHost):
+    """Sends its answer up to `pause`, says so once the client has taken it all, and goes on when it may."""
+
+    def __init__(self, path: Path, script: Script | bytes, pause: int) -> None:
+        super().__init__(path, script)
+        self.pause = pause
+        self.paused = threading.Event()
+        self.go_on = threading.Event()
+
+    def __enter__(self) -> Pausing:
+        super().__enter__()
+        return self
+
+    def _send(self, connection: socket.socket, given: bytes) -> None:
+        if self.pauses(given):
+            connection.sendall(given[: self.pause])
+            poll("taken", lambda: _unread(connection) == 0 or None, 20, 0.001)
+            self.paused.set()
+            self.go_on.wait(60)
+            given = given[self.pause :]
+        connection.sendall(given)
+
+    def pauses(self, given: bytes) -> bool:
+        return not self.paused.is_set()
+
+    def __exit__(self, *error: object) -> None:
+        self.go_on.set()
+        super().__exit__(None, None, None)
+
+
+class PausingLater(Pausing):
+    """Pauses in the continuation only."""
+
+    def pauses(self, given: bytes) -> bool:
+        return given.startswith(b"HTTP/1.1 206 ")
+
+
 @contextlib.contextmanager
 def client(path: Path, given: Script | bytes) -> Iterator[Client]:
     """A client, which asks once, of a host that gives each of its connections this answer."""
@@ -80,3 +121,9 @@ def resident() -> int:
     """Bytes of memory that this process has."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096
+
+
+def _unread(connection: socket.socket) -> int:
+    """Bytes that the other end has not taken yet."""
+    held: int = struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, b"\0" * 4))[0]
+    return held

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from devlxdctl import Client, DevLXDError, NotFound, TimedOut, UnexpectedAnswer
+from devlxdctl import Client, DevLXDError, ExitStatus, NotFound, Query, TimedOut, UnexpectedAnswer
 from devlxdctl.guarded import HEAD as HEAD_LIMIT
 from devlxdctl.guarded import SLOWEST, GuardedSocket
 from tests.conftest import Result, run
@@ -58,6 +58,35 @@ def test_a_no_cut_at_any_byte_is_no_other_answer(short: Path) -> None:
     """The status alone is not enough to say that a key is not set."""
     found = closes_after(MISSING, short / "sock")
     assert found == ["TimedOut"] * len(MISSING) + ["NotFound"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        value(),
+        chunked((b"6", VALUE[:6]), (b"4", VALUE[6:])),
+        # As a stream of events without a websocket: it ends with the connection.
+        b"HTTP/1.1 200 OK\nContent-Type: application/json\n\n",
+        answer(b"", status="204 No Content"),
+    ],
+    ids=["length", "chunks", "no end", "nothing"],
+)
+def test_what_a_query_gets_is_whole_or_there_is_an_error(given: bytes, short: Path) -> None:
+    cut = iter([given[:size] for size in range(len(given) + 1)])
+    found: list[bytes | None] = []
+    with Once(short / "sock", lambda request: next(cut)) as host:
+        for _ in range(len(given) + 1):
+            with Client(host.path, wait=0) as asking:
+                try:
+                    with asking.query(Query("GET", "/")) as reply:
+                        found.append(b"".join(reply.chunks()))
+                except DevLXDError as error:
+                    assert error.exit_status in (ExitStatus.UNREACHABLE, ExitStatus.TIMED_OUT)
+                    found.append(None)
+    # Whether the line breaks behind the last chunk have come makes no difference.
+    last = found.index(found[-1])
+    assert found == [None] * last + [VALUE if VALUE[:6] in given else b""] * (len(found) - last)
+    assert last >= len(given) - (4 if b"chunked" in given else 0)
 
 
 def test_with_the_time_of_a_restart_a_cut_head_is_asked_for_again(short: Path) -> None:
@@ -169,6 +198,21 @@ def test_a_head_without_end_ends(given: bytes, again: bytes, short: Path) -> Non
     assert time.monotonic() - started < 10
 
 
+@pytest.mark.parametrize(
+    ("given", "again"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000),
+        (b"", b"\0" * 65536),
+        (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+    ],
+)
+def test_a_head_without_end_ends_a_query_too(given: bytes, again: bytes, short: Path) -> None:
+    with Endless(short / "sock", given, again) as host:
+        result = run("query", "/", socket=host.path, timeout=20)
+    assert result == Result(1, b"", f"devlxdctl: {host.path}: {NO_HTTP}\n".encode())
+    assert host.sent < 4 * HEAD_LIMIT
+
+
 def test_a_body_without_end_ends(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("devlxdctl.stream.WHOLE", 8 << 20)
     before = resident()
@@ -216,6 +260,17 @@ def test_who_reads_slowly_is_not_taken_for_a_host_that_sends_slowly() -> None:
                 peer.sendall(b"x" * SLOWEST)
                 time.sleep(0.1)  # a reader that does something else
                 assert ours.recv(SLOWEST) == b"x" * SLOWEST
+
+
+def test_a_socket_that_was_replaced_is_the_one_that_is_asked(short: Path) -> None:
+    """The connection that was kept leads to nobody any more."""
+    path = short / "sock"
+    with Client(path, wait=0) as asking:
+        for number in range(3):
+            with RawHost(path, value(b"%d" % number)):
+                assert asking.config_value("user.a") == str(number)
+                assert asking.config_value("user.a") == str(number)
+            path.unlink()
 
 
 def test_a_404_is_a_404(short: Path) -> None:

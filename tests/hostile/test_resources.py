@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import signal
 import subprocess
 import time
@@ -12,6 +13,9 @@ import pytest
 
 from devlxdctl.simulator import Simulator
 from tests.conftest import PROGRAM
+from tests.hostile.hosts import Pausing
+from tests.hosts.jobs import DEFAULT_SIGNALS
+from tests.rawhost import Script, accepted, answer
 
 COMMANDS = {
     "state": ["state"],
@@ -102,14 +106,91 @@ def test_a_signal_ends_it_at_any_moment(number: signal.Signals, argv: list[str],
         assert (program.returncode, stderr) == (-expected, b"")
 
 
-def test_without_a_home_a_place_for_files_or_a_root_to_write_to(host: Simulator) -> None:
+WAITING = {
+    "watch": ["config", "watch"],
+    "wait": ["wait", "config", "user.never"],
+    "hold": ["ready", "--hold", "--interval", "0.1"],
+}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("command", WAITING)
+def test_a_signal_ends_it_while_an_answer_comes(command: str, number: signal.Signals, short: Path) -> None:
+    given: Script | bytes = answer(b'{"state":"Started"}') if command == "hold" else accepted
+    for pause in (0, 1, 30, 80):
+        with (
+            Pausing(short / "sock", given, pause) as host,
+            subprocess.Popen(
+                [*DEFAULT_SIGNALS, PROGRAM, *WAITING[command]],
+                env={"DEVLXD_SOCKET": str(host.path)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            ) as program,
+        ):
+            assert host.paused.wait(20)
+            program.send_signal(number)
+            stdout, stderr = program.communicate(timeout=10)
+        assert (program.returncode, stdout, stderr) == (-number, b"", b"")
+        host.path.unlink()
+
+
+READ_ONLY = """
+set -e
+places='/tmp /var/tmp /dev/shm /run /root /home'
+mount --make-rprivate /
+for place in $places; do
+    mount --bind "$place" "$place"
+    mount -o remount,bind,ro "$place"
+done
+mount -o remount,bind,ro /
+cd /
+for place in / $places; do
+    ! touch "$place/written" || exit 99
+done 2>/dev/null
+exec env -i "$@"
+"""
+"""Runs a command where nothing can be written, without any variable; ends with 99 where something can be."""
+
+FIRST = {
+    "text": "initial\tuser.role\twéb\t\n",
+    "json": '{"key":"user.role","value":"wéb","old_value":null,"action":"initial"}\n',
+}
+NOWHERE_TO_WRITE: dict[str, tuple[list[str], dict[str, str] | None]] = {
+    "state": (["state", "state"], {"text": "Started\n", "json": '"Started"\n'}),
+    "values": (
+        ["config", "ls", "-l", "user.role"],
+        {"text": "user.role\twéb\n", "json": '{"user.role":"wéb"}\n'},
+    ),
+    "events": (["events", "--for", "0"], {"text": "", "json": ""}),
+    "doctor": (["doctor"], None),
+    "watch": (
+        ["config", "watch", "user.role", "--count", "1"],
+        {
+            "text": "changed\tuser.role\tdb\twéb\n",
+            "json": '{"key":"user.role","value":"db","old_value":"wéb","action":"changed"}\n',
+        },
+    ),
+}
+"""What is run there, and what it prints, after the first line of a watch; None for the same as elsewhere."""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make file systems read-only")
+@pytest.mark.parametrize("variables", [[], ["LC_ALL=C"]], ids=["nothing", "C"])
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("command", NOWHERE_TO_WRITE)
+def test_without_a_home_or_a_place_to_write_to(
+    command: str, form: str, variables: list[str], host: Simulator
+) -> None:
+    argv, expected = NOWHERE_TO_WRITE[command]
     with host:
-        mounts = (
-            "mount --make-rprivate / && mount -o remount,bind,ro / 2>&-; mount -t tmpfs -o ro t /var/tmp; "
-        )
-        probe = run(host, "unshare", "--mount", "true")
-        prefix = (
-            ["unshare", "--mount", "sh", "-c", mounts + 'exec "$@"', "sh"] if probe.returncode == 0 else []
-        )
-        done = run(host, *prefix, "env", "-u", "HOME", PROGRAM, "state", "state")
-        assert (done.returncode, done.stdout, done.stderr) == (0, b"Started\n", b"")
+        host.set({"user.role": "wéb"})
+        whole = [PROGRAM, "--socket", str(host.path), "-f", form, *argv]
+        confined = ["unshare", "--mount", "sh", "-c", READ_ONLY, "sh", *variables, *whole]
+        with subprocess.Popen(confined, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+            if command == "watch":
+                assert program.stdout is not None
+                assert program.stdout.readline().decode() == FIRST[form]
+                host.set({"user.role": "db"})
+            stdout, stderr = program.communicate(timeout=30)
+        assert (program.returncode, stderr) == (0, b"")
+        assert stdout == (run(host, *whole).stdout if expected is None else expected[form].encode())

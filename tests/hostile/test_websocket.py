@@ -39,6 +39,19 @@ class Then(RawHost):
         raise ConnectionError("this is the end")
 
 
+class Staying(RawHost):
+    """Accepts a websocket, sends these bytes, and keeps the connection."""
+
+    def __init__(self, path: Path, frames: bytes) -> None:
+        super().__init__(path, accepted)
+        self._frames = frames
+
+    def _send(self, connection: socket.socket, given: bytes) -> None:
+        connection.sendall(given + self._frames)
+        while connection.recv(4096):
+            continue
+
+
 def events(path: Path) -> Events[Item]:
     queue: Queue = Queue()
     return Events(HostSession(path), TYPES, queue)
@@ -75,6 +88,38 @@ def test_what_makes_no_sense_is_a_gap(name: str, short: Path) -> None:
     assert resident() - before < 64 << 20
 
 
+@pytest.mark.parametrize("code", [0, 999, *range(1000, 1016), 2999, 3000, 4999, 5000, 65535])
+def test_a_good_bye_of_any_code_is_a_gap(code: int, short: Path) -> None:
+    """Nothing follows from what a host says in it: whoever restarts is back, and is asked again."""
+    with (
+        Then(short / "sock", frame(struct.pack("!H", code) + b"why", 8)) as host,
+        events(host.path) as stream,
+    ):
+        assert isinstance(stream.get(10), Gap)
+        assert stream.get(10) == Event(GOOD.decode())
+
+
+@pytest.mark.parametrize("size", range(len(frame(GOOD))))
+def test_a_message_cut_at_any_byte_is_a_gap(size: int, short: Path) -> None:
+    with Then(short / "sock", frame(GOOD)[:size]) as host, events(host.path) as stream:
+        assert isinstance(stream.get(10), Gap)
+        assert stream.get(10) == Event(GOOD.decode())
+
+
+def test_a_message_in_frames_of_a_byte_is_one(short: Path) -> None:
+    pieces = [frame(GOOD[at : at + 1], 0 if at else 1, at == len(GOOD) - 1) for at in range(len(GOOD))]
+    with Staying(short / "sock", frame(b"", 9).join(pieces)) as host, events(host.path) as stream:
+        assert stream.get(10) == Event(GOOD.decode())
+
+
+def test_a_handshake_cut_at_any_byte_is_no_stream(short: Path) -> None:
+    sizes = iter(range(1000))
+    with Once(short / "sock", lambda request: accepted(request)[: next(sizes)]) as host:
+        for _ in range(len(accepted(b"")) - len("\r\n")):
+            with pytest.raises(DevLXDError):
+                Events(HostSession(host.path, wait=0), TYPES, Queue())
+
+
 @pytest.mark.parametrize(
     "odd",
     [
@@ -84,13 +129,7 @@ def test_what_makes_no_sense_is_a_gap(name: str, short: Path) -> None:
     ],
 )
 def test_what_is_merely_odd_is_passed_over(odd: bytes, short: Path) -> None:
-    class Both(RawHost):
-        def _send(self, connection: socket.socket, given: bytes) -> None:
-            connection.sendall(given + odd + frame(GOOD))
-            while connection.recv(4096):
-                continue
-
-    with Both(short / "sock", accepted) as host, events(host.path) as stream:
+    with Staying(short / "sock", odd + frame(GOOD)) as host, events(host.path) as stream:
         assert stream.get(10) == Event(GOOD.decode())
 
 
@@ -148,6 +187,18 @@ def test_a_refused_upgrade_is_an_error(name: str, short: Path) -> None:
     with Once(short / "sock", REFUSALS[name]) as host, pytest.raises(DevLXDError) as caught:
         Events(HostSession(host.path, wait=0), TYPES, Queue())
     assert "\n" not in str(caught.value)
+
+
+def test_a_redirect_is_followed_nowhere(short: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        location = f"Location: ws://127.0.0.1:{elsewhere.getsockname()[1]}/1.0/events\r\n"
+        with Once(short / "sock", answer(b"", status="302 Found", extra=location)) as host:
+            with pytest.raises(DevLXDError):
+                Events(HostSession(host.path, wait=0), TYPES, Queue())
+            assert len(host.requests) == 1
+        elsewhere.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            elsewhere.accept()
 
 
 def test_a_handshake_without_end_ends(short: Path) -> None:

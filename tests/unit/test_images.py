@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import os
@@ -76,6 +77,10 @@ class TestGoodImages:
             ExportedFile(ROOTFS_NAME, f"{to}/{ROOTFS_NAME}", len(ROOTFS)),
         )
         assert found == Export(SPLIT_FINGERPRINT, "split", files)
+        assert content(to) == {META_NAME: METADATA, ROOTFS_NAME: ROOTFS}
+
+    def test_split_with_something_before_the_first_part(self, short: Path, to: Path) -> None:
+        export(short, split(b"preamble\r\n", *PARTS), SPLIT_FINGERPRINT)
         assert content(to) == {META_NAME: METADATA, ROOTFS_NAME: ROOTFS}
 
     def test_of_a_virtual_machine(self, short: Path, to: Path) -> None:
@@ -285,6 +290,51 @@ BAD: dict[str, tuple[bytes, type[DevLXDError], str]] = {
         split(PARTS[0].replace(b"\r\n\r\n", b"\r\nContent-Length: 10\r\n\r\n", 1)),
         UnexpectedAnswer,
         "the answer is no multipart: Segment Content-Length exceeded",
+    ),
+    "a third part": (
+        split(*PARTS, part("other", "x", b"x")),
+        UnexpectedAnswer,
+        "the part other of a split image is out of place",
+    ),
+    "a part of another name": (
+        split(PARTS[0], part("other", "x", ROOTFS)),
+        UnexpectedAnswer,
+        "the part other of a split image is out of place",
+    ),
+    "the metadata twice": (
+        split(PARTS[0], PARTS[0], PARTS[1]),
+        UnexpectedAnswer,
+        "the part metadata of a split image is out of place",
+    ),
+    "a part whose head has no end": (
+        split(PARTS[0].replace(b"\r\n\r\n", b"\r\nX: " + b"x" * 1_000_000 + b"\r\n\r\n", 1), PARTS[1]),
+        UnexpectedAnswer,
+        "the answer is no multipart: Maximum segment header length exceeded",
+    ),
+    "a part with many headers": (
+        split(PARTS[0].replace(b"\r\n\r\n", b"\r\nX: x" * 1000 + b"\r\n\r\n", 1), PARTS[1]),
+        UnexpectedAnswer,
+        "the answer is no multipart: Maximum segment header count exceeded",
+    ),
+    "a part without a disposition": (
+        split(PARTS[0].replace(b"Content-Disposition", b"X-Disposition"), PARTS[1]),
+        UnexpectedAnswer,
+        "the answer is no multipart: Missing Content-Disposition segment header",
+    ),
+    "bare line feeds": (
+        split(*(each.replace(b"\r\n", b"\n") for each in PARTS)),
+        UnexpectedAnswer,
+        "the answer is no multipart: Invalid line break after first boundary",
+    ),
+    "another, long boundary": (
+        split(kind=f"multipart/form-data; boundary={'x' * 10_000}"),
+        UnexpectedAnswer,
+        "the answer is multipart, without the parts of an image",
+    ),
+    "compressed": (
+        answer(gzip.compress(IMAGE), UNIFIED, extra="Content-Encoding: gzip\r\n"),
+        UnexpectedAnswer,
+        "the answer is compressed, which was not asked for",
     ),
     "a part of no digest's": (
         split(PARTS[0], part("rootfs", "x", b"x")),
