@@ -1,4 +1,4 @@
-"""A socket that bears a slow and a talkative peer only so far.
+"""A socket that bears a slow and a talkative peer only so far, and an answer over it whose head is whole.
 
 A limit of silence alone starts anew with each byte: a peer that sends one a second is never silent, and one
 that sends for ever never ends.
@@ -7,8 +7,10 @@ that sends for ever never ends.
 from __future__ import annotations
 
 import errno
+import io
 import socket
 import time
+from http.client import HTTPResponse, IncompleteRead
 from typing import Any, Final
 
 SLOWEST: Final = 1024
@@ -18,6 +20,16 @@ HEAD: Final = 1024 * 1024
 """Bytes that the head of an answer may have, with all that comes before it."""
 
 _BUFFER: Final = 64 * 1024  # bytes
+
+
+class Lines(io.BufferedReader):
+    """Keeps the last line that was read from it."""
+
+    last = b""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        self.last = super().readline(size)
+        return self.last
 
 
 class GuardedSocket(socket.socket):
@@ -41,9 +53,9 @@ class GuardedSocket(socket.socket):
         self._room, self._hurry = room, hurry
         self._waited, self._received = 0.0, 0
 
-    def makefile(self, mode: str = "r", buffering: int | None = None, **how: Any) -> Any:
-        """As the base does it, with a larger buffer than 8 KiB: hosts send 32 KiB of an image at a time."""
-        return super().makefile(mode, _BUFFER if buffering is None else buffering, **how)  # type: ignore[call-overload]
+    def reader(self) -> Lines:
+        """Reads from it with more than the usual 8 KiB of buffer: hosts send 32 KiB of an image at a time."""
+        return Lines(self.makefile("rb", buffering=0), _BUFFER)
 
     def recv(self, *args: Any) -> bytes:
         start = time.monotonic()
@@ -65,3 +77,25 @@ class GuardedSocket(socket.socket):
         timeout = self.gettimeout()
         if self._hurry and timeout is not None and self._waited > timeout + self._received / SLOWEST:
             raise TimeoutError("it sends too slowly")
+
+
+class GuardedResponse(HTTPResponse):
+    """An answer that comes over a `GuardedSocket`."""
+
+    def __init__(self, sock: GuardedSocket, *args: Any, **how: Any) -> None:
+        super().__init__(sock, *args, **how)
+        self._socket = sock
+        self.fp.close()
+        self.fp = self._lines = sock.reader()
+
+    def begin(self) -> None:
+        """Reads the head. Raises `IncompleteRead` where it ends without the empty line.
+
+        The base takes such a head as a whole one of fewer headers, so one without a length, and the nothing
+        that follows as the body. Interim answers may precede it without number.
+        """
+        self._socket.expect(HEAD)
+        super().begin()
+        self._socket.expect()
+        if self._lines.last not in (b"\r\n", b"\n"):
+            raise IncompleteRead(b"")

@@ -6,7 +6,6 @@ their own: `//1.0`, `%2e%2e` and `%zz` would not arrive. Only the answer is read
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import socket
@@ -28,7 +27,7 @@ from devlxdctl.errors import (
     Unreachable,
 )
 from devlxdctl.exchange import Question
-from devlxdctl.guarded import HEAD, GuardedSocket
+from devlxdctl.guarded import GuardedResponse, GuardedSocket
 from devlxdctl.hints import hint
 from devlxdctl.log import log
 from devlxdctl.session import HostSession
@@ -198,42 +197,18 @@ def exchange(socket_path: str, query: Query, authorization: dict[str, str]) -> R
     connection = GuardedSocket()
     try:
         connection.connect(socket_path)
-        response = HTTPResponse(connection, method=query.method)
+        response = GuardedResponse(connection, method=query.method)
         try:
             _send(connection, query, authorization)
         except (BrokenPipeError, ConnectionResetError):
             # The host may have had enough of the body, and have said why.
-            _begin(connection, response)
+            response.begin()
         else:
-            _begin(connection, response)
+            response.begin()
     except BaseException:
         connection.close()
         raise
     return Reply(connection, response, query, socket_path)
-
-
-class _Lines(io.BufferedReader):
-    """Keeps the last line that was read from it."""
-
-    last = b""
-
-    def readline(self, size: int | None = -1, /) -> bytes:
-        self.last = super().readline(size)
-        return self.last
-
-
-def _begin(connection: GuardedSocket, response: HTTPResponse) -> None:
-    """Reads the head. Raises `IncompleteRead` where it ends without the empty line.
-
-    The standard library takes such a head as a whole one, of fewer headers: so without a length, and with
-    what has come by then as the body, which is nothing.
-    """
-    lines = response.fp = _Lines(response.fp.detach())
-    connection.expect(HEAD, hurry=False)
-    response.begin()
-    connection.expect(hurry=False)
-    if lines.last not in (b"\r\n", b"\n"):
-        raise IncompleteRead(b"")
 
 
 def _send(connection: socket.socket, query: Query, authorization: dict[str, str]) -> None:

@@ -15,10 +15,12 @@ from requests_unixsocket.adapters import UnixAdapter, UnixHTTPConnection, UnixHT
 from urllib3 import BaseHTTPResponse
 from urllib3.connectionpool import HTTPConnectionPool
 
-from devlxdctl.guarded import HEAD, GuardedSocket
+from devlxdctl.guarded import GuardedResponse, GuardedSocket
 
 
 class _Connection(UnixHTTPConnection):  # type: ignore[misc]  # the base is untyped
+    response_class = GuardedResponse
+
     def connect(self) -> None:
         """As the base does it, but nothing is left open when it fails, and any path is taken as it is."""
         path = unquote_to_bytes(urlsplit(self.unix_socket_url).netloc)
@@ -33,15 +35,6 @@ class _Connection(UnixHTTPConnection):  # type: ignore[misc]  # the base is unty
                 raise OSError(errno.ESOCKTNOSUPPORT, "it is no stream socket") from error
             raise
         self.sock = sock
-
-    def getresponse(self) -> Any:
-        """As the base does it, for an answer whose head ends: interim ones may precede it without number."""
-        if isinstance(self.sock, GuardedSocket):
-            self.sock.expect(HEAD)
-        response = super().getresponse()
-        if isinstance(self.sock, GuardedSocket):
-            self.sock.expect()
-        return response
 
 
 class _Pool(UnixHTTPConnectionPool):  # type: ignore[misc]  # the base is untyped
