@@ -378,7 +378,7 @@ class TestLostConnections:
     def test_a_unified_image_cut_anywhere_once_comes_whole(self, short: Path, to: Path) -> None:
         given = unified(b"a short image")
         fingerprint = hashlib.sha256(b"a short image").hexdigest()
-        for cut in range(given.index(b"\r\n\r\n"), len(given)):
+        for cut in range(1, len(given)):
             answers = iter([given[:cut]])
 
             def script(request: bytes, answers: object = answers) -> bytes:
