@@ -21,7 +21,8 @@ with atheris.instrument_imports(include=["devlxdctl", "http.client", "multipart"
     import urllib3
 
     from devlxdctl.cli.events import _line
-    from devlxdctl.cli.render import Table, clean, compact, tab_separated
+    from devlxdctl.cli.render import Table, compact, tab_separated
+    from devlxdctl.cli.streams import clean
     from devlxdctl.cli.variables import variables
     from devlxdctl.errors import DevLXDError
     from devlxdctl.events import Event

@@ -12,8 +12,9 @@ import click
 
 from devlxdctl.cli import config, devices, doctor, dump, events, help, image, pro, query, state, wait
 from devlxdctl.cli.options import Group, Options
-from devlxdctl.cli.render import ReaderGone, render, say
+from devlxdctl.cli.render import render
 from devlxdctl.cli.signals import Interrupted, die_by
+from devlxdctl.cli.streams import ReaderGone, say
 from devlxdctl.errors import DevLXDError, ExitStatus
 
 COMPLETE = "_DEVLXDCTL_COMPLETE"

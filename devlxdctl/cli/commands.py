@@ -7,7 +7,7 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from devlxdctl.cli.render import say
+from devlxdctl.cli.streams import say
 
 if TYPE_CHECKING:
     from devlxdctl.watch import Change

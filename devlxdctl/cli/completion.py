@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
+from devlxdctl.cli.options import Options
 from devlxdctl.errors import DevLXDError
 
 if TYPE_CHECKING:
@@ -72,13 +73,6 @@ def fields(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
     return _beginning(incomplete, _ask(ctx, _state))
 
 
-def files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Files, which the shell finds itself."""
-    from click.shell_completion import CompletionItem
-
-    return [CompletionItem(incomplete, type="file")]
-
-
 def _keys(client: Client) -> dict[str, Any]:
     return dict.fromkeys(client.config_keys())
 
@@ -106,7 +100,6 @@ def _ask(ctx: click.Context, question: Callable[[Client], Mapping[str, Any]]) ->
     # which starts after the imports that a question needs: they are not the host's fault.
     import devlxdctl.failures
     import devlxdctl.transport  # noqa: F401
-    from devlxdctl.cli.options import Options
     from devlxdctl.client import Client
 
     options = ctx.find_root().ensure_object(Options)

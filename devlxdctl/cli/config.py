@@ -12,7 +12,8 @@ import click
 from devlxdctl.cli import completion
 from devlxdctl.cli.commands import own_environment, run_hook
 from devlxdctl.cli.options import Command, Group, Options, Seconds, Words
-from devlxdctl.cli.render import Bare, Line, Lines, Table, compact, say, stdout_descriptor
+from devlxdctl.cli.render import Bare, Line, Lines, Table, compact
+from devlxdctl.cli.streams import say, stdout_descriptor
 from devlxdctl.cli.variables import assignments, variables
 from devlxdctl.errors import BadData
 

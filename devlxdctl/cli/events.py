@@ -10,7 +10,8 @@ import click
 
 from devlxdctl.cli import completion
 from devlxdctl.cli.options import Command, Options, Seconds
-from devlxdctl.cli.render import Line, Lines, as_text, compact, say, stdout_descriptor
+from devlxdctl.cli.render import Line, Lines, as_text, compact
+from devlxdctl.cli.streams import say, stdout_descriptor
 from devlxdctl.errors import TimedOut
 
 _TYPES = completion.EVENT_TYPES

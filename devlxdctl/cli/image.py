@@ -7,11 +7,11 @@ import sys
 
 import click
 
-from devlxdctl.cli import completion
-from devlxdctl.cli.options import Command, Group, Options
+from devlxdctl.cli.options import Command, Group, Options, complete_files
 from devlxdctl.cli.progress import progress_bar
-from devlxdctl.cli.render import ReaderGone, Table
+from devlxdctl.cli.render import Table
 from devlxdctl.cli.signals import cleaning_up
+from devlxdctl.cli.streams import ReaderGone
 from devlxdctl.errors import BadData
 
 
@@ -31,7 +31,7 @@ def image() -> None:
     "-o",
     "--output",
     metavar="DIR|FILE|-",
-    shell_complete=completion.files,
+    shell_complete=complete_files,
     help="Where it goes; - is standard output.",
 )
 @click.option("--force", is_flag=True, help="Replace files that exist.")

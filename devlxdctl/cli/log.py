@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from devlxdctl.cli.render import clean, say
+from devlxdctl.cli.streams import clean, say
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,9 +11,10 @@ import click
 from click.core import ParameterSource
 
 from devlxdctl import __version__
-from devlxdctl.cli import completion
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from devlxdctl.client import Client
     from devlxdctl.tokens import Token
 
@@ -88,6 +89,13 @@ def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         setattr(ctx.find_root().ensure_object(Options), param.name or "", value)
 
 
+def complete_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Files, which the shell finds itself."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
+
+
 @cache
 def _common() -> list[click.Parameter]:
     """One set for all commands: to make one takes as long as to make a command."""
@@ -97,7 +105,7 @@ def _common() -> list[click.Parameter]:
         return click.Option(names, expose_value=False, callback=_keep, **how)
 
     def file(name: str, **how: Any) -> click.Option:
-        return option(name, metavar="PATH", shell_complete=completion.files, **how)
+        return option(name, metavar="PATH", shell_complete=complete_files, **how)
 
     version = click.Option(
         ["--version"],

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from devlxdctl.cli import completion
-from devlxdctl.cli.options import Group, Options
+from devlxdctl.cli.options import Group, Options, complete_files
 from devlxdctl.cli.render import Bare, Table, as_text, rendered
 from devlxdctl.cli.signals import cleaning_up
 from devlxdctl.files import NewFiles
@@ -41,7 +40,7 @@ def status(options: Options) -> Table:
     "-o",
     "--output",
     metavar="FILE",
-    shell_complete=completion.files,
+    shell_complete=complete_files,
     help="Make a new FILE of mode 0600, and print nothing.",
 )
 @click.pass_obj

@@ -1,4 +1,4 @@
-"""From what commands return to bytes on stdout, and one-line messages on stderr.
+"""From what commands return to bytes on stdout.
 
 Off a terminal the text is an interface: tab-separated, no header, nothing cut. On a terminal it is a table of
 rich's. JSON is the host's own data: indented on a terminal, on one line elsewhere.
@@ -6,16 +6,13 @@ rich's. JSON is the host's own data: indented on a terminal, on one line elsewhe
 
 from __future__ import annotations
 
-import contextlib
 import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from devlxdctl.errors import BadData, ExitStatus, UnexpectedAnswer
-
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-
+from devlxdctl.cli.streams import ReaderGone, clean, encode, write_raw, write_stdout
+from devlxdctl.errors import ExitStatus, UnexpectedAnswer
 
 _NARROWEST = 8
 """Columns of the terminal that a column of a table takes at least, if it has so many."""
@@ -69,10 +66,6 @@ class Lines(NamedTuple):
     lines: Iterable[Line]
 
 
-class ReaderGone(Exception):
-    """Who read stdout has gone away: a quiet end."""
-
-
 Output = Bare | Table | Document | Lines | Raw | None
 
 
@@ -88,8 +81,6 @@ def render(output: Output, as_json: bool) -> ExitStatus:
         _stream(output.lines, as_json, terminal)
         return ExitStatus.OK
     if isinstance(output, Raw):
-        from devlxdctl.cli.rawoutput import write_raw
-
         write_raw(output.chunks, output.error)
         return ExitStatus.OK
     write_stdout(rendered(output, as_json, terminal))
@@ -105,7 +96,7 @@ def rendered(output: Bare | Table | Document, as_json: bool, terminal: bool = Fa
     else:
         end = "\n" if output.newline and not output.text.endswith("\n") else ""
         text = clean(output.text + end, keep="\t\n") if terminal else output.text + end
-    return _encode(text)
+    return encode(text)
 
 
 def _stream(lines: Iterable[Line], as_json: bool, terminal: bool) -> None:
@@ -115,41 +106,9 @@ def _stream(lines: Iterable[Line], as_json: bool, terminal: bool) -> None:
                 text = _harmless(line.json) if terminal else line.json
             else:
                 text = ("  " if terminal else "\t").join(map(_cell, line.cells))
-            write_stdout(_encode(text + "\n"))
+            write_stdout(encode(text + "\n"))
     except BrokenPipeError as error:  # noticed while there was nothing to write
         raise ReaderGone from error
-
-
-def stdout_descriptor() -> int | None:
-    """The descriptor behind stdout, None where there is none."""
-    try:
-        return None if sys.stdout is None else sys.stdout.fileno()
-    except OSError:
-        return None
-
-
-def say(line: str) -> None:
-    """Writes a line to stderr, harmless to a terminal. Where stderr is closed, nobody can be told."""
-    with contextlib.suppress(OSError):
-        if sys.stderr is not None:
-            sys.stderr.buffer.write(_encode(clean(line) + "\n"))
-            sys.stderr.flush()
-
-
-def clean(text: str, keep: str = "") -> str:
-    r"""`text` with its control characters, and bytes that are no UTF-8, as `\t`, `\n` and `\xNN`.
-
-    `\xNN` is a byte of the UTF-8 form. The characters in `keep` stay.
-    """
-
-    def escape(match: re.Match[str]) -> str:
-        character = match[0]
-        if character in keep:
-            return character
-        short = {"\t": r"\t", "\n": r"\n"}.get(character)
-        return short or "".join(rf"\x{byte:02x}" for byte in _encode(character))
-
-    return _CONTROL.sub(escape, text)
 
 
 def as_text(data: Any) -> str:
@@ -229,25 +188,3 @@ def _table(table: Table) -> str:
     with console.capture() as captured:
         console.print(grid)
     return captured.get()
-
-
-def _encode(text: str) -> bytes:
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass")
-
-
-def write_stdout(data: bytes) -> None:
-    """Writes and flushes. Raises `BadData` where it cannot, `ReaderGone` when nobody reads any more."""
-    if not data:
-        return
-    try:
-        if sys.stdout is None:
-            raise BadData("stdout", "it is closed")
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    except BrokenPipeError as error:
-        raise ReaderGone from error
-    except OSError as error:
-        raise BadData("stdout", (error.strerror or "cannot be written").lower()) from error

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devlxdctl.cli.render import Table, clean, tab_separated
+from devlxdctl.cli.render import Table, tab_separated
+from devlxdctl.cli.streams import clean
 from devlxdctl.cli.variables import assignments, variables
 from devlxdctl.errors import BadData
 
