@@ -1,6 +1,7 @@
 # `make demo` shows the tool on a simulated guest, `make test` runs everything that this machine can run.
 
 PYTHON ?= python3
+OLDEST ?= python3.10
 VENV := .venv
 BIN := $(VENV)/bin
 # Most tests wait for a program, so more of them than processors run at a time.
@@ -67,7 +68,7 @@ audit: $(VENV)/.test
 
 lock:
 	rm -rf $(VENV)-lock
-	$(PYTHON) -m venv $(VENV)-lock
+	$(OLDEST) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/pip install -q -e '.[test,fuzz]'
 	{ sed -n '/^#/p' requirements-dev.txt; $(VENV)-lock/bin/pip freeze --exclude-editable; } >requirements-dev.new
 	mv requirements-dev.new requirements-dev.txt

@@ -61,8 +61,8 @@ def test_the_one_file(name: str, short: Path) -> None:
 def test_the_tests(name: str, tmp_path: Path) -> None:
     bin_ = tmp_path / "bin"
     subprocess.run([NEW[name], "-m", "venv", tmp_path], timeout=60, check=True)
-    install = [f"{bin_}/pip", "install", "--quiet", "--editable", f"{REPOSITORY}[test]"]
-    subprocess.run(install, capture_output=True, timeout=240, check=True)
+    install = [f"{bin_}/pip", "install", "--quiet", "-c", "requirements-dev.txt", "--editable", ".[test]"]
+    subprocess.run(install, cwd=REPOSITORY, capture_output=True, timeout=240, check=True)
     tests = [f"{bin_}/python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit", "tests/cli"]
     done = subprocess.run(tests, cwd=REPOSITORY, capture_output=True, text=True, timeout=900, check=False)
     print(done.stdout.splitlines()[-1])

@@ -20,6 +20,8 @@ HEAVY = {
     *("urllib3", "websocket", "yaml"),
 }
 """What takes milliseconds, or tens of them. Of what guesses character sets, a part that only it has."""
+if sys.version_info < (3, 11):
+    HEAVY.discard("subprocess")  # Click imports uuid, and with that platform, which imports it there
 
 HTTP = {"http.client", "json", "logging", "requests", "urllib3"}
 EVENTS = {*HTTP, "websocket"}
