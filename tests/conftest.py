@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,15 @@ PROGRAM = str(Path(sys.executable).with_name("devlxdctl"))
 
 REQUIRED = "DEVLXDCTL_REQUIRE_HOSTS"
 """Where this is 1 in the environment, as in CI, everything can run and must: a skip is a failure."""
+
+
+def pytest_configure() -> None:
+    # Who starts the tests in the background or under nohup has signals ignored, and so would every program
+    # that they start have.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, default)
 
 
 @pytest.hookimpl(wrapper=True)
