@@ -123,7 +123,7 @@ def plot(curves: Sequence[Curve], path: Path) -> None:
         below.set_ylabel("MiB of memory, at most")
         for axis in (above, below):
             axis.set_xlabel(curve.unit)
-            axis.set_ylim(bottom=0)
+            axis.set_ylim(0, 1.1 * axis.get_ylim()[1])
             axis.set_xlim(left=0)
             axis.xaxis.set_major_formatter(plain)
             axis.grid(alpha=0.3)
