@@ -49,6 +49,11 @@ def test_the_daemon_is_the_one_that_is_installed(real_host: DaemonHost) -> None:
     assert request(real_host, "GET", "/") == b'200 ["/1.0"]\n'
 
 
+def test_a_guest_has_one_range_of_ids_however_many_the_machine_gives_root(real_host: DaemonHost) -> None:
+    for name in ("uid_map", "gid_map"):
+        assert real_host.run("cat", f"/proc/self/{name}").stdout.split() == [b"0", b"100000", b"10000001"]
+
+
 def test_a_command_has_its_bytes_its_status_and_its_streams_apart(real_host: DaemonHost) -> None:
     script = r"cat; printf '\000\377\r\n'; echo 'an error' >&2; exit 3"
     result = real_host.run("sh", "-c", script, stdin=b"\x00in\xfe\n")
