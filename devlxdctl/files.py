@@ -81,9 +81,9 @@ class NewFile:
         """Writes all of `data`. Raises `BadData`, as on a full disk, with the number of bytes written."""
         assert self.file is not None
         left = memoryview(data)
-        # In small steps: a file system that is given much at once takes large blocks of memory for it. Those
-        # are scarce, and where a hypervisor has taken free memory back, they come anew from it: one write of
-        # 256 KiB for another, that took a virtual machine four times as long.
+        # In small steps: a file system that is given much at once takes large blocks of memory for it. In a
+        # virtual machine whose hypervisor takes free memory back, those come anew from there: with 256 KiB at
+        # a time, an export took twice as long.
         try:
             while left:
                 written = self.file.write(left[:_AT_ONCE])

@@ -149,8 +149,6 @@ class HostSession:
                 data=question.body,
                 headers=headers,
                 timeout=limit,
-                allow_redirects=False,
-                stream=True,
             )
         except Exception as error:
             raise no_answer(error, self.socket, question.endpoint, limit) from error
