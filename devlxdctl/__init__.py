@@ -2,84 +2,52 @@
 
 >>> from devlxdctl import Client
 >>> with Client() as client:
-...     role = client.config_value("user.role")
+...     role = client.config_get("user.role")
 
-The names below are loaded on first use: importing the package costs nothing, and needs no socket.
+The public names are those in the `__all__` of the modules below. They are imported on first use: importing
+the package itself costs nothing.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from devlxdctl._version import __version__ as __version__
+
 if TYPE_CHECKING:
-    from devlxdctl.client import Client
-    from devlxdctl.doctor import Check, examine
-    from devlxdctl.errors import (
-        BadData,
-        DevLXDError,
-        ExitStatus,
-        InvalidRequest,
-        NoHost,
-        NotFound,
-        NotPermitted,
-        NotSupported,
-        TimedOut,
-        UnexpectedAnswer,
-        Unreachable,
-    )
-    from devlxdctl.images import Export, ExportedFile
-    from devlxdctl.models import Device, ProSettings, ProToken, State
-    from devlxdctl.query import Query, Reply
-    from devlxdctl.tokens import TokenFile
+    from devlxdctl.atomic_files import *
+    from devlxdctl.client import *
+    from devlxdctl.config.environment import *
+    from devlxdctl.doctor import *
+    from devlxdctl.errors import *
+    from devlxdctl.events import *
+    from devlxdctl.guest import *
+    from devlxdctl.http.raw import *
+    from devlxdctl.http.tokens import *
+    from devlxdctl.images import *
+    from devlxdctl.models import *
 
-__version__ = "0.1.0"
-
-__all__ = [
-    "BadData",
-    "Check",
-    "Client",
-    "DevLXDError",
-    "Device",
-    "ExitStatus",
-    "Export",
-    "ExportedFile",
-    "InvalidRequest",
-    "NoHost",
-    "NotFound",
-    "NotPermitted",
-    "NotSupported",
-    "ProSettings",
-    "ProToken",
-    "Query",
-    "Reply",
-    "State",
-    "TimedOut",
-    "TokenFile",
-    "UnexpectedAnswer",
-    "Unreachable",
-    "__version__",
-    "examine",
-]
-
-_HOMES = {
-    "Check": "doctor",
-    "Client": "client",
-    "Device": "models",
-    "Export": "images",
-    "ExportedFile": "images",
-    "ProSettings": "models",
-    "ProToken": "models",
-    "Query": "query",
-    "Reply": "query",
-    "State": "models",
-    "TokenFile": "tokens",
-    "examine": "doctor",
-}
+_PUBLIC_MODULES = (
+    *("errors", "atomic_files", "models", "config.environment", "guest", "http.tokens", "client"),
+    *("http.raw", "events", "images", "doctor"),
+)
+"""In the order in which `__getattr__` looks: the modules that are cheap to import come first."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # Without this, asking for `__path__` and the like would import everything.
+    if not name.startswith("_"):
+        from importlib import import_module
+
+        for module in _PUBLIC_MODULES:
+            home = import_module(f"{__name__}.{module}")
+            if name in home.__all__:
+                return getattr(home, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+    modules = (import_module(f"{__name__}.{module}") for module in _PUBLIC_MODULES)
+    return sorted({"__version__", *(name for module in modules for name in module.__all__)})

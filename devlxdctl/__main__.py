@@ -1,4 +1,4 @@
-"""The entry point: runs the command line, and leaves."""
+"""The entry point of `devlxdctl`."""
 
 import gc
 import os
@@ -8,31 +8,30 @@ import warnings
 from typing import NoReturn
 
 
-def _start_light() -> None:
-    """What is this process's to decide, and saves it a tenth of the time that a short command takes."""
-    # To start makes some 40,000 objects, all of which live on. By default they would be looked through for
-    # garbage fifty times. Commands that stay collect theirs all the same, each time it may be 20 MB.
+def _reduce_startup() -> None:
+    """Save a tenth of the time of a short command. Only the program may change these, not the library."""
+    # Start-up creates some 40,000 objects that all stay, which the default would scan fifty times for
+    # garbage. Long-running commands still collect theirs, each time up to 20 MB.
     gc.set_threshold(100_000)
-    # requests imports what guesses the character set of a text, which is never asked here. It can do without,
-    # and warns of that.
+    # requests imports a detector of character sets, which is not used here, and warns when it has none.
     sys.modules.update(dict.fromkeys(("chardet", "charset_normalizer")))  # type: ignore[arg-type]
     warnings.filterwarnings("ignore", "Unable to find acceptable character detection")
 
 
 def main() -> NoReturn:
-    """Runs `devlxdctl` with the arguments of this process and ends it."""
-    # An interrupt ends the process at once and by that signal, as TERM and HUP do. A command with something
-    # to clean up takes the signals over. A shell that starts it in the background has INT ignored: so be it.
+    """Run `devlxdctl` with the arguments of this process, and exit."""
+    # INT ends the process at once and by that signal, as TERM and HUP do. A command that has to clean up
+    # handles the signals itself. A shell that starts a job in the background has INT ignored: keep that.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    _start_light()
+    _reduce_startup()
     from devlxdctl.cli import devlxdctl
 
     try:
         devlxdctl.main()
     except SystemExit as end:
-        # Everything is written and closed by now. Taking the interpreter apart would cost a fifth of the time
-        # of a short command, and wait for connections that a failed read has left behind in threads.
+        # All output is written and flushed. Finalizing the interpreter takes a fifth of the time of a short
+        # command, and waits for connections that a failed read has left in threads.
         os._exit(end.code if isinstance(end.code, int) else 1)
     sys.exit(1)
 

@@ -1,56 +1,83 @@
-"""The client: a method per endpoint of the devLXD API."""
+"""The client: a method for everything that the command line does."""
 
 from __future__ import annotations
 
+import logging
+import math
 import os
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast
-from urllib.parse import quote
+from typing import TYPE_CHECKING, BinaryIO, Final, NoReturn, TypeVar, cast
 
-from devlxdctl.errors import InvalidRequest, NotFound, NotSupported, UnexpectedAnswer
-from devlxdctl.exchange import Answer, Question
-from devlxdctl.hints import hint
-from devlxdctl.log import log
-from devlxdctl.models import Device, ProSettings, ProToken, State
-from devlxdctl.session import CONNECTIONS, HostSession
-from devlxdctl.tokens import Token
+from devlxdctl.config.keys import KeyReader, text_of
+from devlxdctl.errors import NotFound, NotSupported, UnexpectedResponse
+from devlxdctl.http import endpoints
+from devlxdctl.http.messages import Request
+from devlxdctl.http.retry import RetryPolicy
+from devlxdctl.http.session import Session
+from devlxdctl.http.tokens import Token
+from devlxdctl.models import Device, Dump, ProStatus, ProToken, State
 
 if TYPE_CHECKING:
-    from devlxdctl.images import Export, Output, Progress
-    from devlxdctl.query import Query, Reply
+    from devlxdctl.doctor import Check
+    from devlxdctl.events.stream import EventStream, Item
+    from devlxdctl.events.watch import Change
+    from devlxdctl.http.raw import RawResponse
+    from devlxdctl.images.export import ExportedImage, Output, Progress
+
+__all__ = ["Client"]
 
 _T = TypeVar("_T")
-_KEYS: Final = "/1.0/config/"
-_READ_TWICE: Final = "in a virtual machine, keys with % or / cannot be read"
-_PRO_SILENCE: Final = 90.0  # the host asks Canonical's servers
-_FORGETS: Final = 1.0  # seconds after which a daemon that is back has forgotten what it was told
-_READY_PAUSES: Final = (0.2, 0.5, 1.0, 2.0)
+_log: Final = logging.getLogger(__name__)
+_PRO_READ_TIMEOUT: Final = 90.0  # the host asks Canonical's servers for a token
 
 
 class Client:
-    """The devLXD API of the host that this guest runs on.
+    """A client for the devLXD API of the host that this guest runs on.
 
-    `socket` is its path; by default `$DEVLXD_SOCKET`, else `/dev/lxd/sock` or `/dev/incus/sock`. `wait` is
-    the number of seconds to keep trying while the host gives no answer, a missing socket included, counted
-    from the first question; None bears a restart of the host for ten seconds. `token` is a bearer token, or a
-    function that returns it, called for each request.
+    * `socket`: the path of its socket; by default `$DEVLXD_SOCKET`, else `/dev/lxd/sock` or
+      `/dev/incus/sock`.
+    * `timeout`: seconds to wait for bytes of a response.
+    * `wait`: seconds for which each call retries while the host is unavailable or the socket is missing;
+      `math.inf` for ever. None retries for ten seconds while the host's daemon restarts, and a missing socket
+      not at all.
+    * `token`: a bearer token, or a function that returns it, called for each request.
 
-    Does no I/O until asked something. Every method raises a `DevLXDError`. Values of config keys are text
-    decoded from UTF-8 with `surrogateescape`: encoding them likewise gives the host's bytes back.
+    The constructor does no I/O. Every method can raise a `DevLXDError`; those documented with a method are
+    the ones that depend on it. A client can be used from several threads. No call changes what later calls
+    do.
+
+    Values of config keys are text, decoded from UTF-8 with `surrogateescape`: encoding them in the same way
+    returns the bytes of the host.
+
+    >>> with Client() as client:
+    ...     role = client.config_get("user.role", default="web")
     """
 
     def __init__(
-        self, socket: str | os.PathLike[str] | None = None, wait: float | None = None, token: Token = None
+        self,
+        socket: str | os.PathLike[str] | None = None,
+        *,
+        timeout: float = 15.0,
+        wait: float | None = None,
+        token: Token = None,
     ) -> None:
-        self.session = HostSession(socket, wait, token)
-        self._has_token = token is not None
-        self._distrusted = False
-        self._instance_type: str | None = None
-        self._warned: set[str] = set()
+        self._socket = socket
+        self._timeout = timeout
+        self._wait = wait
+        self._token = token
+        self._session = Session(socket, timeout, token)
+        self._keys = KeyReader(self._session, self._instance_type)
+        self._type: str | None = None
+        self._is_untrusted = False
+
+    def __repr__(self) -> str:
+        socket = "None" if self._socket is None else repr(os.fspath(self._socket))
+        return f"Client(socket={socket}, timeout={self._timeout:g}, wait={self._wait})"
 
     def __enter__(self) -> Client:
+        """Import the HTTP libraries, so that the first request does not have to."""
+        self._session.transport()
         return self
 
     def __exit__(
@@ -59,266 +86,290 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Closes the connections. The client can be used again, and connects anew."""
-        self.session.close()
+        """Close the connections. The client remains usable, and connects again."""
+        self._session.close()
+
+    # The instance
 
     def versions(self) -> list[str]:
-        """The versions of the API that the host offers, as paths: `["/1.0"]`."""
-        return self._strings("/", "versions")
+        """Return the versions of the API that the host offers, as paths: `["/1.0"]`."""
+        versions = self._session.get_json(endpoints.VERSIONS, list, self._retry())
+        if not all(isinstance(version, str) for version in versions):
+            raise UnexpectedResponse("/", "response is not a list of strings", http_status=200)
+        return cast("list[str]", versions)
 
     def state(self) -> State:
-        """The instance as the host sees it: state, type, location.
+        """Return the instance as the host sees it: its state, type, location.
 
-        Warns in the log `devlxdctl`, once, when the host does not trust the token: one that is not its own it
-        ignores in silence.
+        Logs a warning once when the host does not trust the bearer token: hosts ignore an unknown one.
         """
-        state = cast(State, self.session.get_json("/1.0", "state", dict))
-        self._instance_type = state.get("instance_type", "")
-        distrusted = self._has_token and state.get("auth") == "untrusted"
-        if distrusted and not self._distrusted:
-            log.warning("the host does not trust the bearer token that was given")
-        self._distrusted = distrusted
-        return state
+        return self._state(self._retry())
 
     def is_ready(self) -> bool:
-        """Whether the host counts the instance as Ready. Raises `NotSupported` where hosts know none."""
-        state = self.state().get("state")
-        if not state:
-            raise self._ready_ignored("this host knows no readiness")
-        return state == "Ready"
+        """Whether the host has the instance as Ready. Raises `NotSupported` on hosts without readiness."""
+        from devlxdctl.events.readiness import is_ready
+
+        return is_ready(self._session, self._state, self._retry())
 
     def set_ready(self, ready: bool = True) -> None:
-        """Tells the host that the instance is Ready, or is not any more, and looks whether that took effect.
+        """Report to the host that the instance is Ready, or not Ready any more, and verify the new state.
 
-        Raises `NotSupported` if it did not: LXD 5.0 answers 200 with the state, and changes nothing. One look
-        that disagrees is no proof: a restart of the host's daemon forgets Ready a moment after it is back. So
-        where the host was restarting just now, there is a second look after that moment.
+        Raises `NotSupported` if the state did not change: LXD 5.0 answers with status 200 and ignores it.
         """
-        wanted = "Ready" if ready else "Started"
-        patience = self.session.patience
-        repeated = patience.repeated
-        for pause in (*_READY_PAUSES, None):
-            body = b'{"state":"%s"}' % wanted.encode()
-            answer = self.session.ask(Question("PATCH", "/1.0", "ready", body))
-            if answer.body:
-                self.session.parse(answer, "/1.0")
-                raise self._ready_ignored("this host ignores it")
-            took = self.is_ready() is ready
-            if took and patience.repeated > repeated:
-                repeated = patience.repeated
-                time.sleep(_FORGETS)
-                took = self.is_ready() is ready
-            if took and patience.repeated == repeated:
-                return
-            if pause is not None:
-                time.sleep(pause)
-        raise self._ready_ignored(f"the host took {wanted}, and the state did not change")
+        from devlxdctl.events.readiness import set_ready
 
-    def config_keys(self, patterns: Sequence[str] = ()) -> list[str]:
-        """The config keys of the instance, `user.*` and `cloud-init.*`, sorted.
+        set_ready(self._session, self._state, ready, self._retry())
 
-        With `patterns`, those that match one of them, as a shell's glob matches the whole key.
+    def hold_ready(self, *, interval: float = 10.0) -> NoReturn:
+        """Report Ready, and again whenever the host has lost it. Runs until an error.
+
+        A restart of the instance or of the host's daemon loses it, and no event says so. `interval` is the
+        number of seconds between two checks. Raises what is wrong at the start; later, the host can be
+        unavailable at any time.
         """
-        entries = self._strings("/1.0/config", "config")
-        if not all(entry.startswith(_KEYS) and _is_sendable(entry) for entry in entries):
-            raise UnexpectedAnswer("/1.0/config", "the answer is no list of config keys", http_status=200)
-        keys = sorted({entry.removeprefix(_KEYS) for entry in entries})
-        return [key for key in keys if matches(key, patterns)] if patterns else keys
+        from devlxdctl.events.readiness import hold_ready
 
-    def config_value(self, key: str) -> str:
-        """The value of one config key. Raises `NotFound` where it is not set."""
-        if key in ("", ".", "..") or not _is_sendable(key):
-            raise InvalidRequest(f"config key {key!r}", "no key has this name")
-        if self._is_read_twice(key):
-            raise NotSupported(key, _READ_TWICE)
-        path = _KEYS + quote(key, safe="", errors="surrogateescape")
-        return _text(self.session.ask(Question("GET", path, "key", key=key)), key)
-
-    def config_values(self, keys: Iterable[str], default: str | None = None) -> dict[str, str]:
-        """The values of `keys`, in that order, `default` for one that is not set: read several at a time.
-
-        Without a default, raises `NotFound` with the names of all that are not set.
-        """
-        found = self._read(keys)
-        missing = [key for key, value in found.items() if value is None]
-        if missing and default is None:
-            advice = hint(self.session.socket, "key", 404, key=missing[0])
-            raise NotFound(", ".join(missing), "not set on this instance", hint=advice, http_status=404)
-        return {key: default or "" if value is None else value for key, value in found.items()}
-
-    def config(self, patterns: Sequence[str] = ()) -> dict[str, str]:
-        """The config keys of the instance, sorted, with their values.
-
-        A key that is unset before it is read is left out. So is one that cannot be read here, with a warning
-        in the log `devlxdctl`.
-        """
-        return self.config_found(self.config_keys(patterns))
-
-    def config_found(self, keys: Iterable[str]) -> dict[str, str]:
-        """The values of those of `keys` that are set, in that order; others are left out as `config` does."""
-        readable = []
-        for key in keys:
-            if not self._is_read_twice(key):
-                readable.append(key)
-            elif key not in self._warned:
-                self._warned.add(key)
-                log.warning("%s: %s", key, _READ_TWICE)
-        return {key: value for key, value in self._read(readable).items() if value is not None}
-
-    def _read(self, keys: Iterable[str]) -> dict[str, str | None]:
-        def read(key: str) -> str | None:
-            try:
-                return self.config_value(key)
-            except NotFound:
-                return None
-
-        keys = list(dict.fromkeys(keys))
-        return dict(zip(keys, _map(read, keys), strict=True))
-
-    def devices(self) -> dict[str, Device]:
-        """The devices of the instance by name, those of its profiles included, in the host's order."""
-        devices = self.session.get_json("/1.0/devices", "devices", dict)
-        if not all(isinstance(device, dict) for device in devices.values()):
-            raise UnexpectedAnswer("/1.0/devices", "the answer is no map of devices", http_status=200)
-        return cast("dict[str, Device]", devices)
+        hold_ready(self._session, self._state, interval, self._retry())
 
     def metadata(self) -> str:
-        """The instance's meta-data for cloud-init, a YAML document as the host wrote it.
+        """Return the meta-data of the instance for cloud-init: a YAML document as the host wrote it."""
+        endpoint = endpoints.METADATA
+        response = self._session.send(Request("GET", endpoint.path, endpoint), self._retry())
+        return text_of(response, endpoint.path)
 
-        Decoded as the values of config keys are.
+    def dump(self) -> Dump:
+        """Return everything that can be read: versions, state, config, devices and meta-data.
+
+        A part that the host does not support is None. A part that it forbids is an error.
         """
-        path = "/1.0/meta-data"
-        return _text(self.session.ask(Question("GET", path, "metadata")), path)
+        return {
+            "versions": _none_if_not_supported(self.versions),
+            "state": _none_if_not_supported(self.state),
+            "config": _none_if_not_supported(self.config),
+            "devices": _none_if_not_supported(self.devices),
+            "metadata": _none_if_not_supported(self.metadata),
+        }
 
-    def pro_settings(self) -> ProSettings:
-        """Whether this guest may be attached to the Ubuntu Pro of its host."""
-        return cast(ProSettings, self.session.get_json("/1.0/ubuntu-pro", "pro", dict))
+    # Config keys
 
-    def pro_token(self) -> ProToken:
-        """A token to attach this guest to Ubuntu Pro with: each call makes the host issue one.
+    def config_keys(self, *patterns: str, optional: bool = False) -> list[str]:
+        """Return the config keys `user.*` and `cloud-init.*`, those of profiles included, sorted.
 
-        Asked for once, and not again where the question may have arrived. The host gets it from elsewhere and
-        may be silent for 90 seconds. Raises `NotPermitted` where attaching is not offered to this guest.
+        * `patterns`: shell globs over the whole key. A pattern without glob characters names one key.
+        * `optional`: leave out named keys that are not set. Without it, they raise `NotFound`.
         """
-        path = "/1.0/ubuntu-pro/token"
-        question = Question("POST", path, "pro-token", silence=_PRO_SILENCE, repeatable=False)
-        token = cast(ProToken, self.session.ask_json(question, dict))
-        secret = token.get("guest_token")
-        if not isinstance(secret, str) or not secret:
-            raise UnexpectedAnswer(path, "the answer holds no token", http_status=200)
-        return token
+        retry = self._retry()
+        matching, named = self._keys.select(patterns, retry)
+        found = {*matching, *(set(named) & set(self._keys.list_keys(retry)) if named else ())}
+        # Some keys can be read although the host does not list them.
+        unlisted = [key for key in named if key not in found]
+        found.update(self._read_named(unlisted, optional, retry))
+        return sorted(found)
 
-    def query(self, query: Query) -> Reply:
-        """Sends any request as it is: the way to what has no method here. No status is an error."""
-        from devlxdctl.query import send
+    def config(self, *patterns: str, optional: bool = False) -> dict[str, str]:
+        """Return the config keys with their values, sorted. The arguments are those of `config_keys`.
 
-        return send(self.session, query)
+        Leaves out a key that is unset before it is read, and, with a warning in the log, one that cannot be
+        read here.
+        """
+        retry = self._retry()
+        matching, named = self._keys.select(patterns, retry)
+        found = self._read_named(named, optional, retry)
+        for key, value in self._keys.read_readable(set(matching) - set(found), retry):
+            if value is not None:
+                found[key] = value
+        return dict(sorted(found.items()))
 
-    def image_export(
+    def config_get(self, key: str, *, default: str | None = None) -> str:
+        """Return the value of one config key.
+
+        `default` stands for a key that is not set; without it, that raises `NotFound`. A key that guests
+        cannot read raises `PermissionDenied` in any case.
+        """
+        return self.config_get_many([key], default=default)[key]
+
+    def config_get_many(self, keys: Iterable[str], *, default: str | None = None) -> dict[str, str]:
+        """Return the values of `keys`, in their order, reading several at a time.
+
+        `default` stands for keys that are not set; without it, `NotFound` names all of them.
+        """
+        return self._keys.read_named(list(keys), default, self._retry())
+
+    def watch_config(
+        self, *patterns: str, interval: float | None = 60.0, output_fd: int | None = None
+    ) -> Iterator[Change[str]]:
+        """Yield the values of the config keys with the action `initial`, then every change, for ever.
+
+        Changes of a key that follow each other faster than they can be read become one, to the last value.
+        Nothing is missed while the host is unavailable.
+
+        * `patterns`: as for `config_keys`; keys that are not set are waited for.
+        * `interval`: seconds between full re-reads, since hosts send no events for `cloud-init.*`; None for
+          no re-reads.
+        * `output_fd`: raise `BrokenPipeError` as soon as the reader of this descriptor has closed it.
+        """
+        from devlxdctl.events.watch import watch_config
+
+        return watch_config(self._session, self._keys, patterns, interval, output_fd, self._retry())
+
+    def wait_for_config(
+        self, key: str, value: str | None = None, *, gone: bool = False, timeout: float | None = None
+    ) -> str | None:
+        """Wait until `key` is set, or set to `value`, or not set with `gone`. Return its value.
+
+        * `timeout`: seconds after which it raises `TimedOut`; 0 checks once; None waits for ever.
+
+        The host can be unavailable meanwhile. Without `timeout`, it raises `NoDevLXD` where there is neither
+        a socket nor a sign that this is a guest.
+        """
+        from devlxdctl.events.watch import wait_for_config
+
+        return wait_for_config(self._session, self._keys, key, value, gone, timeout)
+
+    # Devices, events, the host
+
+    def devices(self) -> dict[str, Device]:
+        """Return the devices of the instance by name, those of profiles included, in the host's order."""
+        return self._devices(self._retry())
+
+    def wait_for_device(
+        self, name: str, *, gone: bool = False, timeout: float | None = None
+    ) -> Device | None:
+        """Wait until there is a device `name`, or none with `gone`. Return it.
+
+        `timeout` as for `wait_for_config`.
+        """
+        from devlxdctl.events.watch import wait_for_device
+
+        return wait_for_device(self._session, self._devices, name, gone, timeout)
+
+    def wait_for_host(self, *, timeout: float | None = None) -> State:
+        """Wait until the host responds, and return the state. `timeout` as for `wait_for_config`."""
+        return self._state(RetryPolicy(math.inf if timeout is None else timeout))
+
+    def events(
+        self, types: Collection[str] = ("config", "device"), *, output_fd: int | None = None
+    ) -> EventStream[Item]:
+        """Connect to the stream of events and return it.
+
+        * `types`: `config`, `device` or both.
+        * `output_fd`: as for `watch_config`.
+        """
+        from devlxdctl.events.stream import EventStream, Queue
+
+        return EventStream(self._session, types, Queue(), self._retry(), output_fd)
+
+    def diagnose(self) -> list[Check]:
+        """Check everything that must hold for this client to work. Raises no `DevLXDError`."""
+        from devlxdctl.doctor import diagnose
+
+        return diagnose(self._socket, timeout=self._timeout, wait=self._wait, token=self._token)
+
+    # Images and Ubuntu Pro
+
+    def export_image(
         self,
         fingerprint: str,
         output: Output = "",
         *,
         overwrite: bool = False,
         progress: Progress | None = None,
-    ) -> Export:
-        """Fetches an image of the host and verifies it: its SHA-256 is its fingerprint, 64 hex digits.
+    ) -> ExportedImage:
+        """Download an image of the host and verify its SHA-256, which is its fingerprint.
 
-        `output` is a directory that exists, "" being the one at hand, where files take the host's names for
-        them; or the path of the file that a unified image becomes; or a binary stream for such an image,
-        which has the bytes before they are verified. Files appear when they are verified, in place of others
-        only with `overwrite`. `progress` is called for each piece with the bytes so far, and of how many,
-        None where the host does not say.
+        * `fingerprint`: all 64 hexadecimal digits.
+        * `output`: an existing directory, "" for the current one, where files get the names that the host
+          gives; or the path of a file, for a unified image; or a binary stream, for a unified image, which
+          receives the bytes before they are verified.
+        * `overwrite`: replace existing files.
+        * `progress`: called after each piece with the bytes so far and the size, None where it is unknown.
 
-        A unified image is continued where its connection is lost; a split one cannot be. Raises
-        `InvalidRequest` for half a fingerprint, and for a split image that is to be one file; `NotPermitted`
-        where the guest may not have images; `NotFound` for one that is absent or private; `BadData` for a
-        wrong digest, a name that is taken, a full disk; `Unreachable` when the connection is lost for good.
+        Files appear under their names once they are verified. A unified image is resumed when the connection
+        is lost; a split image cannot be. Raises `InvalidRequest` for an incomplete fingerprint and for a
+        split image with an `output` for one file; `PermissionDenied` where the guest may not export images;
+        `NotFound` for an image that does not exist or is private; `BadData` for a checksum mismatch, an
+        existing file, a full disk; `HostUnavailable` when the connection cannot be restored.
         """
-        from devlxdctl.images import export
+        from devlxdctl.images.export import export_image
 
-        return export(self.session, fingerprint, output, overwrite, progress)
+        return export_image(self._session, fingerprint, output, overwrite, progress, self._retry())
 
-    def _strings(self, path: str, endpoint: Literal["versions", "config"]) -> list[str]:
-        entries = self.session.get_json(path, endpoint, list)
-        if not all(isinstance(entry, str) for entry in entries):
-            raise UnexpectedAnswer(path, "the answer is no list of strings", http_status=200)
-        return cast("list[str]", entries)
+    def pro_status(self) -> ProStatus:
+        """Return whether this guest may attach to the Ubuntu Pro subscription of its host."""
+        return cast(ProStatus, self._session.get_json(endpoints.PRO, dict, self._retry()))
 
-    def _ready_ignored(self, why: str) -> NotSupported:
-        return NotSupported("ready", why, hint=hint(self.session.socket, "ready", "ignored"))
+    def pro_token(self) -> ProToken:
+        """Return a new token to attach this guest to Ubuntu Pro: each call makes the host issue one.
 
-    def _is_read_twice(self, key: str) -> bool:
-        """Whether an agent stands between, which decodes the key once more than it was encoded.
-
-        It would answer with nothing, or with the value of another key.
+        The request is not sent again once it may have reached the host, which can take 90 seconds to respond.
+        Raises `PermissionDenied` where this guest may not attach.
         """
-        if "%" not in key and "/" not in key:
-            return False
-        if self._instance_type is None:
-            self.state()
-        return self._instance_type == "virtual-machine"
+        endpoint = endpoints.PRO_TOKEN
+        request = Request("POST", endpoint.path, endpoint, read_timeout=_PRO_READ_TIMEOUT, idempotent=False)
+        token = cast(ProToken, self._session.send_json(request, dict, self._retry()))
+        secret = token.get("guest_token")
+        if not isinstance(secret, str) or not secret:
+            raise UnexpectedResponse(endpoint.path, "response contains no token", http_status=200)
+        return token
 
+    # Any request
 
-def _text(answer: Answer, what: str) -> str:
-    """The value that the host sent. Raises `UnexpectedAnswer` for what is none."""
-    if answer.media_type != "application/octet-stream":
-        kind = answer.media_type or "of no type"
-        raise UnexpectedAnswer(what, f"the answer is {kind}, and no value", http_status=200)
-    return answer.body.decode("utf-8", "surrogateescape")
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Sequence[tuple[str, str]] = (),
+        body: bytes | BinaryIO | None = None,
+    ) -> RawResponse:
+        """Send a request unchanged and return when its response begins. No HTTP status is an error.
 
+        * `path`: the request target as it is sent, percent-encoded by the caller.
+        * `headers`: pairs of name and value, besides Host, User-Agent, Accept and Authorization.
+        * `body`: bytes, or an open file that is sent from its current position.
 
-def _is_sendable(key: str) -> bool:
-    """Whether a key can be asked for: JSON can hold characters that no encoding has."""
-    try:
-        key.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return False
-    return True
+        There is no read timeout. Only a GET is sent again while the host restarts, and not one of a path
+        that ends in `/wait`.
+        """
+        from devlxdctl.http.raw import RawRequest, send_raw
 
+        return send_raw(self._session, RawRequest(method, path, headers, body), self._retry())
 
-def matches(key: str, patterns: Sequence[str]) -> bool:
-    """Whether a key matches one of the patterns, each a shell's glob over the whole key."""
-    from fnmatch import fnmatchcase
+    def _retry(self) -> RetryPolicy:
+        return RetryPolicy(self._wait)
 
-    return any(fnmatchcase(key, pattern) for pattern in patterns)
+    def _state(self, retry: RetryPolicy) -> State:
+        state = cast(State, self._session.get_json(endpoints.STATE, dict, retry))
+        self._type = state.get("instance_type", "")
+        is_untrusted = self._token is not None and state.get("auth") == "untrusted"
+        if is_untrusted and not self._is_untrusted:
+            _log.warning("the host does not trust the bearer token")
+        self._is_untrusted = is_untrusted
+        return state
 
+    def _instance_type(self, retry: RetryPolicy) -> str:
+        if self._type is None:
+            self._state(retry)
+        return self._type or ""
 
-def _map(function: Callable[[str], _T], items: list[str]) -> list[_T]:
-    """`function` of each of `items`, in order, over all the connections of the session.
+    def _devices(self, retry: RetryPolicy) -> dict[str, Device]:
+        devices = self._session.get_json(endpoints.DEVICES, dict, retry)
+        if not all(isinstance(device, dict) for device in devices.values()):
+            raise UnexpectedResponse("/1.0/devices", "response is not a map of devices", http_status=200)
+        return cast("dict[str, Device]", devices)
 
-    Raises the first error, without waiting for what is still being read.
-    """
-    if len(items) < 2:
-        return [function(item) for item in items]
-    # A queue and threads: an executor's futures take a tenth of what a request does, and its import is slow.
-    from collections import deque
-    from queue import SimpleQueue
-    from threading import Thread
-
-    left = deque(enumerate(items))
-    results: dict[int, _T] = {}
-    ends: SimpleQueue[BaseException | None] = SimpleQueue()
-
-    def work() -> None:
+    def _read_named(self, keys: Sequence[str], optional: bool, retry: RetryPolicy) -> dict[str, str]:
+        """The values of `keys`, without those that are not set if `optional`."""
         try:
-            while True:
-                try:
-                    number, item = left.popleft()
-                except IndexError:
-                    break
-                results[number] = function(item)
-            ends.put(None)
-        except BaseException as error:  # it is the caller's
-            ends.put(error)
+            return self._keys.read_named(keys, None, retry)
+        except NotFound:
+            if not optional:
+                raise
+        return {key: value for key, value in self._keys.read_readable(keys, retry) if value is not None}
 
-    threads = min(CONNECTIONS, len(items))
+
+def _none_if_not_supported(read: Callable[[], _T]) -> _T | None:
     try:
-        for _ in range(threads):
-            Thread(target=work, name="devlxd-read", daemon=True).start()
-        for _ in range(threads):
-            if (error := ends.get()) is not None:
-                raise error
-    finally:
-        left.clear()
-    return [results[number] for number in range(len(items))]
+        return read()
+    except NotSupported:
+        return None

@@ -1,130 +1,140 @@
-"""What can go wrong, and the exit status that says so.
+"""The errors of the library, each with the exit status of the command line.
 
 DevLXDError
-├── UnexpectedAnswer   1  an answer that makes no sense, a 3xx or a 4xx that nothing below names
-├── InvalidRequest     2  it cannot be asked: an empty key, a socket path longer than the kernel takes
-├── NotSupported       3  this host does not do that
-├── NotPermitted       4  the socket or the host refuses: EACCES, 401, 403
-├── NoHost             5  no devLXD here: no socket, and nothing says that one is coming
-├── NotFound           6  a definite no: the key, device, field is not there
-├── Unreachable        7  a host is there, but does not answer: refused, dropped, silent, 5xx
-├── BadData            8  the data is bad, or could not be written
-└── TimedOut         124  the time that the user set ran out
+├── UnexpectedResponse   1  a response that no host should send, or a 3xx or 4xx status not listed below
+├── InvalidRequest       2  cannot be sent: an empty key, a socket path longer than the kernel accepts
+├── NotSupported         3  this host does not offer it
+├── PermissionDenied     4  EACCES on the socket, or HTTP status 401 or 403
+├── NoDevLXD             5  no devLXD socket here, and no sign that one is coming
+├── NotFound             6  the host says that the key, device, image or field does not exist
+├── HostUnavailable      7  no socket now, connection refused, reset or timed out, HTTP status 5xx
+├── BadData              8  the data is bad, or could not be written
+│   └── Conflict         8  HTTP status 409 or 412: it exists already, or changed meanwhile
+└── TimedOut           124  the time that the caller set ran out
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import ClassVar
+from typing import Any, ClassVar
+
+__all__ = [
+    "BadData",
+    "Conflict",
+    "DevLXDError",
+    "ExitStatus",
+    "HostUnavailable",
+    "InvalidRequest",
+    "NoDevLXD",
+    "NotFound",
+    "NotSupported",
+    "PermissionDenied",
+    "TimedOut",
+    "UnexpectedResponse",
+]
 
 
 class ExitStatus(IntEnum):
-    """The statuses that `devlxdctl` ends with. 2 to 7 mean what systemd and LSB mean by them."""
+    """The exit statuses of `devlxdctl`. 0 to 7 have the meaning that systemd and LSB give to them."""
 
     OK = 0
     UNEXPECTED = 1
     USAGE = 2
     NOT_SUPPORTED = 3
-    NOT_PERMITTED = 4
-    NO_HOST = 5
+    PERMISSION_DENIED = 4
+    NO_DEVLXD = 5
     NOT_FOUND = 6
-    UNREACHABLE = 7
+    HOST_UNAVAILABLE = 7
     BAD_DATA = 8
     TIMED_OUT = 124
 
 
 class DevLXDError(Exception):
-    """The base of all errors of this package: `what` it is about, `why` it failed, what to do about it.
+    """Base class of all errors that this package raises.
 
-    `hint` is a sentence for people with the command to run, or None. `http_status` is the status that the
-    host answered with, or None where it did not come to that. All three may hold the host's own words, and
-    with them any character.
+    * `subject`: what the error is about, such as a config key or the path of the socket.
+    * `problem`: what is wrong with it.
+    * `hint`: an instruction for people, with the command to run, or None.
+    * `http_status`: the status of the host's response, or None without a response.
+    * `exit_status`: the exit status of the command line, an `ExitStatus`.
+
+    The texts can contain text of the host, and so any character. Errors can be copied and pickled.
     """
 
     exit_status: ClassVar[ExitStatus] = ExitStatus.UNEXPECTED
 
     def __init__(
-        self, what: str, why: str, *, hint: str | None = None, http_status: int | None = None
+        self, subject: str, problem: str, *, hint: str | None = None, http_status: int | None = None
     ) -> None:
-        super().__init__(f"{what}: {why}")
-        self.what = what
-        self.why = why
+        super().__init__(subject, problem)
+        self.subject = subject
+        self.problem = problem
         self.hint = hint
         self.http_status = http_status
 
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.problem}"
 
-class UnexpectedAnswer(DevLXDError):
-    """The host's answer makes no sense: no JSON, HTML, a redirect, an odd status."""
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.subject, self.problem), self.__dict__
+
+
+class UnexpectedResponse(DevLXDError):
+    """The response is not one that devLXD sends: invalid JSON, HTML, a redirect, an unknown status."""
 
 
 class InvalidRequest(DevLXDError):
-    """This cannot be asked of any host."""
+    """The request cannot be sent to any host."""
 
     exit_status = ExitStatus.USAGE
 
 
 class NotSupported(DevLXDError):
-    """This host does not do that: the endpoint is absent, or Ready was ignored."""
+    """The host does not offer this: the endpoint does not exist, or the host ignores Ready."""
 
     exit_status = ExitStatus.NOT_SUPPORTED
 
 
-class NotPermitted(DevLXDError):
-    """The socket's mode or the host forbids it."""
+class PermissionDenied(DevLXDError):
+    """The mode of the socket or the host forbids it."""
 
-    exit_status = ExitStatus.NOT_PERMITTED
+    exit_status = ExitStatus.PERMISSION_DENIED
 
 
-class NoHost(DevLXDError):
-    """No devLXD socket here, and nothing says that one is coming.
+class NoDevLXD(DevLXDError):
+    """There is no devLXD socket here, and no sign that one is coming."""
 
-    `may_come` is False where something else is in its place, so that waiting does not help.
-    """
-
-    exit_status = ExitStatus.NO_HOST
-
-    def __init__(self, what: str, why: str, *, hint: str | None = None, may_come: bool = True) -> None:
-        super().__init__(what, why, hint=hint)
-        self.may_come = may_come
+    exit_status = ExitStatus.NO_DEVLXD
 
 
 class NotFound(DevLXDError):
-    """The host says that it does not exist."""
+    """The host says that the object does not exist."""
 
     exit_status = ExitStatus.NOT_FOUND
 
 
-class Unreachable(DevLXDError):
-    """A host is there, but does not answer.
+class HostUnavailable(DevLXDError):
+    """There is a host, but it does not respond: no socket now, refused, reset, timed out, status 5xx."""
 
-    `sent` is False only where the request surely did not reach the host, so that it may be sent again
-    whatever it does. `passing` is True for what a restart of the host's daemon looks like from here.
-    """
-
-    exit_status = ExitStatus.UNREACHABLE
-
-    def __init__(
-        self,
-        what: str,
-        why: str,
-        *,
-        hint: str | None = None,
-        http_status: int | None = None,
-        sent: bool = True,
-        passing: bool = True,
-    ) -> None:
-        super().__init__(what, why, hint=hint, http_status=http_status)
-        self.sent = sent
-        self.passing = passing
+    exit_status = ExitStatus.HOST_UNAVAILABLE
 
 
 class BadData(DevLXDError):
-    """The data is bad or could not be written: names that collide, a value no environment can carry."""
+    """The data is bad or could not be written: a checksum mismatch, names that collide, a full disk."""
 
     exit_status = ExitStatus.BAD_DATA
+
+
+class Conflict(BadData):
+    """The object exists already (HTTP status 409), or it changed since it was read (412)."""
 
 
 class TimedOut(DevLXDError):
     """The time that the caller set ran out."""
 
     exit_status = ExitStatus.TIMED_OUT
+
+
+def os_reason(error: OSError, default: str = "unknown error") -> str:
+    """The text of the operating system for `error`, in lower case."""
+    return (error.strerror or default).lower()

@@ -1,15 +1,24 @@
-"""The shapes of what hosts say. Hosts add fields as they grow: what is handed out is always all of it."""
+"""The shapes of what hosts send.
+
+Hosts add fields over time. Methods return every field of the response, not only those declared here.
+"""
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Final, Literal, TypedDict
+
+__all__ = ["EVENT_TYPES", "Device", "Dump", "ProStatus", "ProToken", "State"]
+
+
+EVENT_TYPES: Final = ("config", "device")
+"""The types of events that hosts send to guests. Hosts accept any other, and then send nothing."""
 
 
 class State(TypedDict, total=False):
     """`GET /1.0`: the instance as its host sees it."""
 
     state: Literal["Started", "Ready", ""]
-    """Empty on hosts that know no readiness (LXD 5.0)."""
+    """Empty on hosts without readiness (LXD 5.0)."""
     api_version: str
     instance_type: Literal["container", "virtual-machine"]
     location: str
@@ -20,21 +29,32 @@ class State(TypedDict, total=False):
     """LXD 6 only."""
 
 
-class ProSettings(TypedDict, total=False):
-    """`GET /1.0/ubuntu-pro`: whether this guest may be attached to the Ubuntu Pro of its host. LXD 6 only."""
+class ProStatus(TypedDict, total=False):
+    """`GET /1.0/ubuntu-pro`: whether this guest may attach to the Ubuntu Pro of its host. LXD 6 only."""
 
     guest_attach: Literal["off", "on", "available"]
-    """"on": the Ubuntu Pro client of the guest attaches by itself; "available": when it is told to."""
+    """"on": the Ubuntu Pro client of the guest attaches by itself; "available": on request."""
 
 
 class ProToken(TypedDict, total=False):
-    """`POST /1.0/ubuntu-pro/token`: a secret, to be attached with. LXD 6 only."""
+    """`POST /1.0/ubuntu-pro/token`: a token to attach with. LXD 6 only."""
 
     expires: str
     """RFC 3339."""
     guest_token: str
+    """A secret."""
     id: str
 
 
 Device = dict[str, str]
-"""One of `GET /1.0/devices`: its options as configured on the host, `type` among them."""
+"""A device of `GET /1.0/devices`: its options as configured on the host, `type` among them."""
+
+
+class Dump(TypedDict):
+    """Everything that `Client.dump` reads. None for what the host does not support."""
+
+    versions: list[str] | None
+    state: State | None
+    config: dict[str, str] | None
+    devices: dict[str, Device] | None
+    metadata: str | None

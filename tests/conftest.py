@@ -5,21 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from tests.hosts.fixtures import incus_host, lxd_host, real_host
 
 __all__ = ["incus_host", "lxd_host", "real_host"]
-
-PROGRAM = str(Path(sys.executable).with_name("devlxdctl"))
-
 
 REQUIRED = "DEVLXDCTL_REQUIRE_HOSTS"
 """Where this is 1 in the environment, as in CI, everything can run and must: a skip is a failure."""
@@ -41,34 +35,6 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         report.outcome = "failed"
         report.longrepr = f"skipped, and {REQUIRED}=1: {report.longrepr}"
     return report
-
-
-class Result(NamedTuple):
-    """How a program ended. A status below 0 is the signal that ended it."""
-
-    status: int
-    stdout: bytes
-    stderr: bytes
-
-
-def run(
-    *argv: str | Path | bytes,
-    socket: Path | str | None = None,
-    env: Mapping[str, str] | None = None,
-    stdin: bytes = b"",
-    timeout: float = 60,
-) -> Result:
-    """Runs the installed `devlxdctl` in an empty environment but for `DEVLXD_SOCKET` and `env`."""
-    environment = {"DEVLXD_SOCKET": str(socket)} if socket is not None else {}
-    done = subprocess.run(
-        [PROGRAM, *argv],
-        env={**environment, **(env or {})},
-        input=stdin,
-        capture_output=True,
-        timeout=timeout,
-        check=False,
-    )
-    return Result(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture

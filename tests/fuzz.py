@@ -20,23 +20,22 @@ with atheris.instrument_imports(include=["devlxdctl", "http.client", "multipart"
 
     import urllib3
 
-    from devlxdctl.cli.events import _line
-    from devlxdctl.cli.render import Table, compact, tab_separated
-    from devlxdctl.cli.streams import clean
-    from devlxdctl.cli.variables import variables
+    from devlxdctl.atomic_files import safe_file_name
+    from devlxdctl.cli.commands.events import _event_line
+    from devlxdctl.cli.output.render import Table, compact_json, tab_separated
+    from devlxdctl.cli.output.stdio import escape
     from devlxdctl.errors import DevLXDError
-    from devlxdctl.events import Event
-    from devlxdctl.exchange import Answer, Question, strict_json
-    from devlxdctl.failures import no_answer, refusal
-    from devlxdctl.files import base_name
-    from devlxdctl.images import _file_name, _parts
-    from devlxdctl.stream import Stream
-    from devlxdctl.watch import Hints, Source
+    from devlxdctl.events.stream import Event
+    from devlxdctl.events.watch import PendingKeys, Source
+    from devlxdctl.http.error_mapping import error_from_exception, error_from_status
+    from devlxdctl.http.messages import Answer, Request, parse_strict_json
+    from devlxdctl.http.streaming import Stream
+    from devlxdctl.images.export import _file_name, _parts
 
-QUESTION = Question("GET", "/1.0/config/user.a", "key", key="user.a")
+QUESTION = Request("GET", "/1.0/config/user.a", "key", key="user.a")
 
 
-def stream(data: bytes, question: Question = QUESTION) -> Stream:
+def stream(data: bytes, question: Request = QUESTION) -> Stream:
     """The answer with these bytes, read as a session reads it."""
     try:
         low: Any = HTTPResponse(SimpleNamespace(makefile=lambda mode: io.BytesIO(data)))  # type: ignore[arg-type]
@@ -46,7 +45,7 @@ def stream(data: bytes, question: Question = QUESTION) -> Stream:
             low, headers, low.status, preload_content=False, original_response=low, request_method="GET"
         )
     except Exception as error:
-        raise no_answer(error, "/sock", question.endpoint, 15) from error
+        raise error_from_exception(error, "/sock", question.endpoint, 15) from error
     response: Any = SimpleNamespace(status_code=low.status, headers=headers, raw=raw, close=raw.close)
     return Stream(response, question, "/sock", 15)
 
@@ -55,21 +54,21 @@ def an_answer(data: bytes) -> None:
     found = stream(data)
     body = found.read()
     if found.status != 200:
-        raise refusal(Answer(found.status, found.media_type, body), QUESTION, "/sock")
+        raise error_from_status(Answer(found.status, found.media_type, body), QUESTION, "/sock")
 
 
 def a_document(data: bytes) -> None:
     try:
-        document = strict_json(data)
+        document = parse_strict_json(data)
     except (ValueError, RecursionError):  # said as what they are
         return
-    assert strict_json(compact(document).encode()) == document
+    assert parse_strict_json(compact_json(document).encode()) == document
 
 
 def an_event(data: bytes) -> None:
     text = data.decode("utf-8", "surrogateescape").rstrip("\n")
-    _line(Event(text))
-    hints: Hints[str] = Hints(Source("config", "key", lambda key: True, lambda wanted: {}))
+    _event_line(Event(text))
+    hints: PendingKeys[str] = PendingKeys(Source("config", "key", lambda key: True, lambda wanted: {}))
     hints.put(Event(text))
     hints.take()
 
@@ -81,16 +80,16 @@ def an_image(data: bytes) -> None:
 
 def a_name(data: bytes) -> None:
     text = data.decode("latin-1")
-    name = base_name(_file_name(text), "otherwise")
+    name = safe_file_name(_file_name(text), "otherwise")
     assert "/" not in name and "\0" not in name and not name.startswith((".", "-")) and name
 
 
 def a_value(data: bytes) -> None:
     text = data.decode("utf-8", "surrogateescape")
-    variables({f"user.{text}": text})
-    clean(text).encode()
+    environment_variables({f"user.{text}": text})
+    escape(text).encode()
     tab_separated(Table(None, ("A",), [[text]])).encode()
-    json.loads(compact({text: text}))
+    json.loads(compact_json({text: text}))
 
 
 TARGETS = (an_answer, a_document, an_event, an_image, a_name, a_value)

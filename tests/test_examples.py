@@ -19,8 +19,8 @@ import pytest
 import yaml
 
 from devlxdctl.simulator import Simulator
-from tests.conftest import PROGRAM, Result
 from tests.readme import REPOSITORY
+from tests.support.program import PROGRAM, Result
 
 EXAMPLES = REPOSITORY / "examples"
 UNITS = sorted(path.name for path in EXAMPLES.glob("*.service"))
@@ -208,11 +208,11 @@ def command(example: str, setting: str, files: Path | None = None) -> list[str]:
     return shlex.split(line)
 
 
-def execute(host: Simulator, argv: list[str], path: Path | None = None) -> Result:
+def execute(simulator: Simulator, argv: list[str], path: Path | None = None) -> Result:
     """Runs a command in the guest, looking for programs in the directory `path` first."""
     done = subprocess.run(
         argv,
-        env=environment(host, path),
+        env=environment(simulator, path),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=LIMIT,
@@ -221,9 +221,9 @@ def execute(host: Simulator, argv: list[str], path: Path | None = None) -> Resul
     return Result(done.returncode, done.stdout, done.stderr)
 
 
-def environment(host: Simulator, path: Path | None = None) -> dict[str, str]:
+def environment(simulator: Simulator, path: Path | None = None) -> dict[str, str]:
     places = [str(path), str(Path(PROGRAM).parent), os.defpath]
-    return {"DEVLXD_SOCKET": str(host.path), "PATH": os.pathsep.join(places[path is None :])}
+    return {"DEVLXD_SOCKET": str(simulator.path), "PATH": os.pathsep.join(places[path is None :])}
 
 
 DONE = Result(0, b"", b"")
@@ -241,7 +241,7 @@ def simulated(
 
 
 @pytest.fixture
-def host(short: Path) -> Iterator[Simulator]:
+def simulator(short: Path) -> Iterator[Simulator]:
     with simulated(short, {"user.app.port": "8080", "user.app.name": "it's one"}) as host:
         yield host
 
@@ -254,11 +254,11 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_the_ready_unit_sets_and_unsets(host: Simulator) -> None:
-    assert execute(host, command("devlxd-ready.service", "ExecStart")) == DONE
-    assert host.ready is True
-    assert execute(host, command("devlxd-ready.service", "ExecStop")) == DONE
-    assert host.ready is False
+def test_the_ready_unit_sets_and_unsets(simulator: Simulator) -> None:
+    assert execute(simulator, command("devlxd-ready.service", "ExecStart")) == DONE
+    assert simulator.ready is True
+    assert execute(simulator, command("devlxd-ready.service", "ExecStop")) == DONE
+    assert simulator.ready is False
 
 
 @pytest.mark.parametrize("name", ["devlxd-ready.service", "devlxd-ready-hold.service"])
@@ -286,29 +286,29 @@ def test_a_host_that_is_away_does_not_hold_up_the_shutdown(short: Path, name: st
     assert done.returncode == 124
 
 
-def test_the_hold_unit_sets_again_and_unsets_on_its_end(host: Simulator) -> None:
+def test_the_hold_unit_sets_again_and_unsets_on_its_end(simulator: Simulator) -> None:
     argv = [*command("devlxd-ready-hold.service", "ExecStart"), "--interval", "0.1"]
-    with subprocess.Popen(argv, env=environment(host), stderr=subprocess.PIPE) as holding:
+    with subprocess.Popen(argv, env=environment(simulator), stderr=subprocess.PIPE) as holding:
         try:
-            until(lambda: host.ready is True)
-            host.restart(0.1)
-            until(lambda: host.ready is None)
-            until(lambda: host.ready is True)
+            until(lambda: simulator.ready is True)
+            simulator.restart(0.1)
+            until(lambda: simulator.ready is None)
+            until(lambda: simulator.ready is True)
         finally:
             holding.terminate()
         assert holding.wait(LIMIT) == -signal.SIGTERM
-    assert execute(host, command("devlxd-ready-hold.service", "ExecStopPost")) == DONE
-    assert host.ready is False
+    assert execute(simulator, command("devlxd-ready-hold.service", "ExecStopPost")) == DONE
+    assert simulator.ready is False
 
 
-def test_the_application_gets_its_environment(host: Simulator, tmp_path: Path) -> None:
-    assert execute(host, command("app.service", "ExecStartPre", tmp_path)) == DONE
+def test_the_application_gets_its_environment(simulator: Simulator, tmp_path: Path) -> None:
+    assert execute(simulator, command("app.service", "ExecStartPre", tmp_path)) == DONE
     file = tmp_path / "app.env"
     assert file.read_text() == "APP_NAME='it'\"'\"'s one'\nAPP_PORT='8080'\n"
     assert file.stat().st_mode & 0o777 == 0o600
     (named,) = settings((EXAMPLES / "app.service").read_text(), "EnvironmentFile")
     assert named == "-/run/app.env"
-    assert execute(host, command("app.service", "ExecStopPost", tmp_path)) == DONE
+    assert execute(simulator, command("app.service", "ExecStopPost", tmp_path)) == DONE
     assert not file.exists()
 
 
@@ -325,12 +325,12 @@ def script(path: Path, text: str) -> Path:
 
 
 def test_the_application_is_restarted_when_its_environment_has_changed(
-    host: Simulator, tmp_path: Path
+    simulator: Simulator, tmp_path: Path
 ) -> None:
     """Once for all that changed at once, and not for the values at the start."""
     (tmp_path / "app-config-reload").mkdir()
     start = command("app.service", "ExecStartPre", tmp_path)
-    assert execute(host, start) == DONE
+    assert execute(simulator, start) == DONE
     fifo = tmp_path / "restarts"
     os.mkfifo(fifo)
     restarts = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
@@ -340,16 +340,16 @@ def test_the_application_is_restarted_when_its_environment_has_changed(
 
     argv = [*command("app-config-reload.service", "ExecStart", tmp_path), "--count", "3"]
     try:
-        with subprocess.Popen(argv, env=environment(host, path), stdout=subprocess.PIPE) as watching:
+        with subprocess.Popen(argv, env=environment(simulator, path), stdout=subprocess.PIPE) as watching:
             assert watching.stdout is not None
             try:
                 assert watching.stdout.readline() == b"initial\tuser.app.name\tit's one\t\n"
                 assert watching.stdout.readline() == b"initial\tuser.app.port\t8080\t\n"
-                host.set({"user.app.port": "9090", "user.app.name": "other"})
+                simulator.set({"user.app.port": "9090", "user.app.name": "other"})
                 assert select.select([restarts], [], [], LIMIT)[0]
                 changed = {watching.stdout.readline(), watching.stdout.readline()}
                 assert {line.split(b"\t")[1] for line in changed} == {b"user.app.name", b"user.app.port"}
-                host.unset("user.app.port")
+                simulator.unset("user.app.port")
                 assert watching.stdout.readline() == b"removed\tuser.app.port\t\t9090\n"
                 assert watching.wait(LIMIT) == 0
             finally:
@@ -386,9 +386,9 @@ def test_the_user_data_ends_at_a_missing_key(short: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "instance.conf").exists()
 
 
-def test_the_user_data_ends_where_there_is_no_host(host: Simulator, tmp_path: Path) -> None:
-    host.switch(False)
-    assert execute(host, runcmd(tmp_path)).status == 124
+def test_the_user_data_ends_where_there_is_no_host(simulator: Simulator, tmp_path: Path) -> None:
+    simulator.switch(False)
+    assert execute(simulator, runcmd(tmp_path)).status == 124
     assert not (tmp_path / "instance.conf").exists()
 
 
@@ -401,7 +401,7 @@ def in_comments() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("line", list(in_comments()))
-def test_a_command_in_a_comment_works(host: Simulator, tmp_path: Path, line: str) -> None:
+def test_a_command_in_a_comment_works(simulator: Simulator, tmp_path: Path, line: str) -> None:
     app = script(tmp_path / "app", 'echo "$APP_PORT"')
     script(tmp_path / "systemctl", "exit 0")
     argv = shlex.split(line.replace("/usr/local/bin/app", str(app)))
@@ -411,16 +411,16 @@ def test_a_command_in_a_comment_works(host: Simulator, tmp_path: Path, line: str
         "wait config": b"web\n",
     }[" ".join(argv[1:3])]
     if argv[2] != "watch":
-        assert execute(host, argv) == Result(0, stdout, b"")
+        assert execute(simulator, argv) == Result(0, stdout, b"")
         return
     with subprocess.Popen(
-        [*argv, "--count", "1"], env=environment(host, tmp_path), stdout=subprocess.PIPE
+        [*argv, "--count", "1"], env=environment(simulator, tmp_path), stdout=subprocess.PIPE
     ) as watching:
         assert watching.stdout is not None
         try:
             assert watching.stdout.readline().startswith(b"initial\tuser.app.name\t")
             assert watching.stdout.readline().startswith(b"initial\tuser.app.port\t")
-            host.set({"user.app.port": "8081"})
+            simulator.set({"user.app.port": "8081"})
             assert watching.stdout.readline() == stdout
             assert watching.wait(LIMIT) == 0
         finally:

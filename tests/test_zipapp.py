@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 
 import devlxdctl
 from devlxdctl.simulator import Simulator
-from tests.conftest import Result
+from tests.support.program import Result
 from tests.test_package import in_git
 from tools import zipapp
 from tools.generate import REPOSITORY
@@ -36,7 +36,7 @@ def pyz(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def host(short: Path) -> Iterator[Simulator]:
+def simulator(short: Path) -> Iterator[Simulator]:
     with Simulator(short / "sock") as host:
         yield host
 
@@ -96,8 +96,8 @@ def test_it_holds_the_program_what_it_depends_on_and_nothing_else(site: Path, py
     }
 
 
-def test_it_keeps_what_it_compiled_in_its_cache(pyz: Path, host: Simulator, tmp_path: Path) -> None:
-    env = {"HOME": str(tmp_path), "DEVLXD_SOCKET": str(host.path)}
+def test_it_keeps_what_it_compiled_in_its_cache(pyz: Path, simulator: Simulator, tmp_path: Path) -> None:
+    env = {"HOME": str(tmp_path), "DEVLXD_SOCKET": str(simulator.path)}
     for _ in range(2):
         assert start(pyz, "config", "get", "user.role", **env) == Result(0, b"web\n", b"")
         (cache,) = (tmp_path / ".cache" / "devlxdctl").iterdir()
@@ -106,7 +106,7 @@ def test_it_keeps_what_it_compiled_in_its_cache(pyz: Path, host: Simulator, tmp_
 
 
 @pytest.mark.parametrize("why", ["nowhere", "a file", "of others", "for all"])
-def test_it_runs_without_a_cache(why: str, pyz: Path, host: Simulator, tmp_path: Path) -> None:
+def test_it_runs_without_a_cache(why: str, pyz: Path, simulator: Simulator, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     if why == "a file":
         cache.touch()
@@ -121,13 +121,13 @@ def test_it_runs_without_a_cache(why: str, pyz: Path, host: Simulator, tmp_path:
     elif why == "of others" and os.geteuid() != 0:
         cache = Path("/")
     before = sorted(tmp_path.rglob("*"))
-    env = {"XDG_CACHE_HOME": str(cache), "DEVLXD_SOCKET": str(host.path)}
+    env = {"XDG_CACHE_HOME": str(cache), "DEVLXD_SOCKET": str(simulator.path)}
     assert start(pyz, "-f", "json", "config", "ls", "user.r*", **env) == Result(0, b'["user.role"]\n', b"")
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_its_tables_and_its_completion(pyz: Path, host: Simulator, tmp_path: Path) -> None:
-    env = {"HOME": str(tmp_path), "DEVLXD_SOCKET": str(host.path)}
+def test_its_tables_and_its_completion(pyz: Path, simulator: Simulator, tmp_path: Path) -> None:
+    env = {"HOME": str(tmp_path), "DEVLXD_SOCKET": str(simulator.path)}
     terminal = [sys.executable, "-c", "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]))"]
     table = subprocess.run(
         [*terminal, sys.executable, "-S", pyz, "devices"],

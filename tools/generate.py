@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 
 from devlxdctl.cli import devlxdctl
-from devlxdctl.cli.help import STATUSES
-from devlxdctl.cli.shells import Bash, Fish, Zsh, script
+from devlxdctl.cli.commands.help import STATUSES
+from devlxdctl.cli.completion.shells import Bash, Fish, Zsh, script
 from tools.manual import PROGRAMS, commands, pages
 
 REPOSITORY = Path(__file__).resolve().parent.parent

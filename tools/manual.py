@@ -15,7 +15,7 @@ import click
 
 from devlxdctl import __version__
 from devlxdctl.cli import devlxdctl
-from devlxdctl.cli.help import SIGNALS, STATUSES
+from devlxdctl.cli.commands.help import SIGNALS, STATUSES
 from devlxdctl.simulator.cli import cli as simulator
 
 

@@ -1,4 +1,4 @@
-"""The command line: the root group, and the one place where errors become messages and statuses."""
+"""The command line: the root group, and the one place where errors become messages and exit statuses."""
 
 from __future__ import annotations
 
@@ -10,51 +10,66 @@ from typing import Any, NoReturn
 
 import click
 
-from devlxdctl.cli import config, devices, doctor, dump, events, help, image, pro, query, state, wait
+from devlxdctl import DevLXDError, ExitStatus
+from devlxdctl.cli.commands import (
+    config,
+    devices,
+    doctor,
+    dump,
+    events,
+    help,
+    image,
+    metadata,
+    pro,
+    query,
+    ready,
+    state,
+    versions,
+    wait,
+)
 from devlxdctl.cli.options import Group, Options
-from devlxdctl.cli.render import render
-from devlxdctl.cli.signals import Interrupted, die_by
-from devlxdctl.cli.streams import ReaderGone, say
-from devlxdctl.errors import DevLXDError, ExitStatus
+from devlxdctl.cli.output.render import render
+from devlxdctl.cli.output.stdio import OutputClosed, print_error
+from devlxdctl.cli.signals import Interrupted, die_by_signal
 
-COMPLETE = "_DEVLXDCTL_COMPLETE"
-"""What a shell sets in the environment at a TAB."""
+COMPLETE_VARIABLE = "_DEVLXDCTL_COMPLETE"
+"""The variable that a shell sets to ask for completions."""
 
 
 class Root(Group):
-    """The group `devlxdctl`: prints what its commands return, and ends as the contract for statuses says."""
+    """The group `devlxdctl`: prints what its commands return, and exits with the documented statuses."""
 
     def invoke(self, ctx: click.Context) -> Any:
         options = ctx.ensure_object(Options)
         return render(super().invoke(ctx), as_json=options.format == "json")
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
-        """Runs the command line, and exits. Only a bug passes this boundary, as the exception that it is."""
-        extra.setdefault("prog_name", "devlxdctl")  # as which file ever, and whatever `python -m` makes of it
-        extra.setdefault("complete_var", COMPLETE)
-        if COMPLETE in os.environ:
-            from devlxdctl.cli import shells  # noqa: F401  # Click knows them from now on
+        """Run the command line and exit. Only a bug passes this boundary, with its traceback."""
+        extra.setdefault("prog_name", "devlxdctl")  # under any file name, and with `python -m`
+        extra.setdefault("complete_var", COMPLETE_VARIABLE)
+        if COMPLETE_VARIABLE in os.environ:
+            from devlxdctl.cli.completion import shells  # noqa: F401  # registers them with Click
         try:
-            # Not standalone: Click's own way to end has other statuses.
+            # Not in standalone mode, which exits with other statuses.
             status = super().main(*args, **{**extra, "standalone_mode": False})
         except click.ClickException as error:
             error.show()
             status = error.exit_code
         except DevLXDError as error:
-            say(f"devlxdctl: {error}")
+            print_error(f"devlxdctl: {error}")
             if error.hint:
-                say(f"hint: {error.hint}")
+                print_error(f"hint: {error.hint}")
             status = error.exit_status
         except OSError as error:
-            # Modules are loaded when they are needed, and each takes a descriptor for that.
+            # Modules are imported when they are needed, and each import needs a descriptor.
             if error.errno not in (errno.EMFILE, errno.ENFILE):
                 raise
-            say(f"devlxdctl: {(error.strerror or 'no file can be opened').lower()}")
+            print_error(f"devlxdctl: {os.strerror(error.errno).lower()}")
             status = ExitStatus.UNEXPECTED
-        except ReaderGone:
-            die_by(signal.SIGPIPE)
+        except OutputClosed:
+            die_by_signal(signal.SIGPIPE)
         except Interrupted as interrupted:
-            die_by(interrupted.number)
+            die_by_signal(interrupted.number)
         sys.exit(int(status or ExitStatus.OK))
 
 
@@ -63,7 +78,7 @@ def devlxdctl() -> None:
     """Talk to the LXD or Incus host from inside a guest.
 
     \b
-    Example:
+    Examples:
       devlxdctl state
       devlxdctl config get user.role
       devlxdctl -f json devices | jq 'keys'
@@ -71,16 +86,16 @@ def devlxdctl() -> None:
 
 
 for command in (
-    state.versions,
+    versions.versions,
     state.state,
-    state.ready,
+    ready.ready,
     config.config,
     devices.devices,
     events.events,
     image.image,
     wait.wait,
     pro.pro,
-    dump.metadata,
+    metadata.metadata,
     dump.dump,
     query.query,
     doctor.doctor,

@@ -15,12 +15,11 @@ from devlxdctl import __version__
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from devlxdctl.client import Client
-    from devlxdctl.tokens import Token
+    from devlxdctl import Client, Token
 
 
 class Options:
-    """The values of the common options: those of the command line, wherever on it they stood."""
+    """The values of the common options."""
 
     def __init__(self) -> None:
         self.socket: str | None = None
@@ -29,26 +28,26 @@ class Options:
         self.token_file: str | None = None
         self.verbose = False
 
-    def client(self, wait: float | None = None) -> Client:
-        """A client as the options say, `wait` going before `--wait`. It is closed when the command ends."""
-        from devlxdctl.cli.log import show_log
-        from devlxdctl.client import Client
+    def client(self) -> Client:
+        """Return a client as the options say. It is closed when the command ends."""
+        from devlxdctl import Client
+        from devlxdctl.cli.output.logs import enable_log
 
-        show_log(self.verbose)
-        client = Client(self.socket, self.wait if wait is None else wait, self.token())
+        enable_log(self.verbose)
+        client = Client(self.socket, wait=self.wait, token=self.token())
         click.get_current_context().call_on_close(client.close)
         return client
 
     def token(self) -> Token:
-        """The bearer token, or what reads it; an empty variable counts as unset."""
+        """Return the bearer token, or a function that reads it; an empty variable counts as unset."""
         if self.token_file is None:
             return os.environ.get("DEVLXD_BEARER_TOKEN") or None
-        from devlxdctl.tokens import TokenFile
+        from devlxdctl import TokenFile
 
         return TokenFile(self.token_file)
 
 
-class Words(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of Click only
+class CommandLine(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of Click only
     """A command line, split as a shell would split it."""
 
     name = "cmd"
@@ -61,114 +60,122 @@ class Words(click.ParamType):  # type: ignore[type-arg]  # generic in newer vers
         except ValueError as error:
             self.fail(f"{value!r}: {str(error).lower()}", param, ctx)
         if not words:
-            self.fail("it is empty", param, ctx)
+            self.fail("is empty", param, ctx)
         return list(words)
 
 
 class Seconds(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of Click only
-    """A number of seconds, finite and not less than `least`."""
+    """A number of seconds, finite and at least `minimum`."""
 
     name = "seconds"
 
-    def __init__(self, least: float = 0) -> None:
-        self.least = least
+    def __init__(self, minimum: float = 0) -> None:
+        self.minimum = minimum
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         try:
             seconds = float(value)
         except ValueError:
             seconds = math.nan
-        if not self.least <= seconds < math.inf:
-            from_here = f" from {self.least:g} on" if self.least else ""
-            self.fail(f"{value!r} is not a number of seconds{from_here}", param, ctx)
+        if not self.minimum <= seconds < math.inf:
+            minimum = f", at least {self.minimum:g}" if self.minimum else ""
+            self.fail(f"{value!r} is not a number of seconds{minimum}", param, ctx)
         return seconds
 
 
-def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+def _store(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     if ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE:
         setattr(ctx.find_root().ensure_object(Options), param.name or "", value)
 
 
 def complete_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Files, which the shell finds itself."""
+    """Let the shell complete file names."""
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(incomplete, type="file")]
 
 
 @cache
-def _common() -> list[click.Parameter]:
-    """One set for all commands: to make one takes as long as to make a command."""
+def _common_options() -> list[click.Parameter]:
+    """The common options, made once for all commands, since making one takes as long as making a command."""
     formats = click.Choice(["text", "json", "table"])
 
-    def option(*names: str, **how: Any) -> click.Option:
-        return click.Option(names, expose_value=False, callback=_keep, **how)
+    def option(*names: str, **settings: Any) -> click.Option:
+        return click.Option(names, expose_value=False, callback=_store, **settings)
 
-    def file(name: str, **how: Any) -> click.Option:
-        return option(name, metavar="PATH", shell_complete=complete_files, **how)
+    def file(name: str, **settings: Any) -> click.Option:
+        return option(name, metavar="FILE", shell_complete=complete_files, **settings)
 
     version = click.Option(
         ["--version"],
         is_flag=True,
         is_eager=True,
         expose_value=False,
-        callback=_show_version,
-        help="Show the version and exit.",
+        callback=_print_version,
+        help="Print the version and exit.",
     )
     return [
-        file("--socket", help="The host's socket.  [env: DEVLXD_SOCKET]"),
-        option("-f", "--format", type=formats, metavar="text|json", help="The form of the output."),
-        option("--wait", type=Seconds(), help="Keep trying for so long while there is no answer."),
-        file("--token-file", help="A bearer token's file.  [env: DEVLXD_BEARER_TOKEN]"),
-        option("-v", "--verbose", is_flag=True, help="Tell on stderr what is asked of the host."),
+        file("--socket", help="Socket of the host.  [env: DEVLXD_SOCKET]"),
+        option("-f", "--format", type=formats, metavar="text|json", help="Output format.  [default: text]"),
+        option(
+            "--wait",
+            type=Seconds(),
+            metavar="SECONDS",
+            help="Retry for up to SECONDS while the host is unavailable.",
+        ),
+        file("--token-file", help="File with a bearer token. Without it, $DEVLXD_BEARER_TOKEN is the token."),
+        option("-v", "--verbose", is_flag=True, help="Log requests to stderr."),
         version,
     ]
 
 
-def _show_help(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+def _print_help(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        show(ctx, ctx.get_help())
+        print_and_exit(ctx, ctx.get_help())
 
 
-def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        show(ctx, f"devlxdctl {__version__}")
+        print_and_exit(ctx, f"devlxdctl {__version__}")
 
 
-def show(ctx: click.Context, text: str) -> None:
-    """Writes a text as any other output, and ends."""
-    from devlxdctl.cli.render import Bare, render
+def print_and_exit(ctx: click.Context, text: str) -> None:
+    """Write a text as any other output, and exit."""
+    from devlxdctl.cli.output.render import Value, render
 
-    ctx.exit(render(Bare(text, text), as_json=False))
+    ctx.exit(render(Value(text, text), as_json=False))
 
 
 class Command(click.Command):
-    """A command with the common options, whose help is written as any other output."""
+    """A command with the common options. Help and version are written as any other output."""
 
-    def __init__(self, *args: Any, **how: Any) -> None:
-        super().__init__(*args, **how)
-        self.params += _common()
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.params += _common_options()
         self.context_settings.setdefault("help_option_names", ["-h", "--help"])
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         option = super().get_help_option(ctx)
         if option is not None:
-            option.callback = _show_help
+            option.callback = _print_help
+            option.help = "Print this help and exit."
         return option
 
 
-def unknown(name: str, names: list[str], ctx: click.Context) -> click.UsageError:
-    """The error for a command that does not exist, with the nearest of `names`."""
-    # As newer versions of Click say it by themselves.
+def unknown_command(name: str, names: list[str], ctx: click.Context) -> click.UsageError:
+    """The error for a command that does not exist, with the most similar of `names`."""
+    # In the words of newer versions of Click.
     from difflib import get_close_matches
 
-    near = ", ".join(map(repr, sorted(get_close_matches(name, names))))
-    advice = f" (Did you mean one of: {near}?)" if "," in near else f" Did you mean {near}?" if near else ""
-    return click.UsageError(f"No such command {name!r}.{advice}", ctx)
+    similar = ", ".join(map(repr, sorted(get_close_matches(name, names))))
+    suggestion = ""
+    if similar:
+        suggestion = f" (Did you mean one of: {similar}?)" if "," in similar else f" Did you mean {similar}?"
+    return click.UsageError(f"No such command {name!r}.{suggestion}", ctx)
 
 
-class _NoCommand(click.UsageError):
-    """A group called alone: its help on stderr, and status 2. Click before 8.2 calls that a success."""
+class _MissingCommand(click.UsageError):
+    """A group without a command: its help on stderr, and exit status 2. Click before 8.2 exits with 0."""
 
     def show(self, file: Any = None) -> None:
         assert self.ctx is not None
@@ -183,12 +190,12 @@ class Group(Command, click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args and not ctx.resilient_parsing:
-            raise _NoCommand("", ctx)
+            raise _MissingCommand("", ctx)
         return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if not ctx.resilient_parsing and self.get_command(ctx, args[0]) is None and args[0][:1] != "-":
-            raise unknown(args[0], self.list_commands(ctx), ctx)
+            raise unknown_command(args[0], self.list_commands(ctx), ctx)
         return super().resolve_command(ctx, args)

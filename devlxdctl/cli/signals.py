@@ -1,4 +1,4 @@
-"""INT, TERM and HUP for commands that have something to clean up."""
+"""INT, TERM and HUP for commands that have to clean up."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final, NoReturn
 
-from devlxdctl.files import SETTLING
+from devlxdctl import AtomicFiles
 
-ENDING: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+TERMINATING_SIGNALS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(BaseException):
-    """One of the signals that end a process came; `number` says which. Not to be caught by commands."""
+    """A signal that ends the process was received: `number`. Commands do not catch it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -23,47 +23,42 @@ class Interrupted(BaseException):
 
 
 @contextmanager
-def cleaning_up() -> Iterator[None]:
-    """While it lasts, a signal that ends the process raises `Interrupted` instead, once.
+def raise_on_signals() -> Iterator[None]:
+    """During the block, a signal that ends the process raises `Interrupted` instead, once.
 
-    What is left of the block can then clean up undisturbed; the root group ends the process by that signal.
-    Where files are just taking their names, or are being removed, that is done first. A signal that is
-    ignored, as under nohup, stays so. For the main thread.
+    The rest of the block can then clean up without another interruption, and the root group ends the process
+    by that signal. While files are published or removed, that is finished first. A signal that is ignored, as
+    with nohup, stays ignored. Only for the main thread.
     """
 
     received: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        if received:  # the next one came before they were ignored
+        if received:  # another signal arrived before they were ignored
             return
         received.append(number)
-        for each in before:
+        for each in handlers:
             signal.signal(each, signal.SIG_IGN)
-        if not _settling(frame):
+        if AtomicFiles.is_interruptible(frame):
             raise Interrupted(number)
 
-    handlers = {each: signal.getsignal(each) for each in ENDING}
-    before = {each: handler for each, handler in handlers.items() if handler is not signal.SIG_IGN}
+    current = {each: signal.getsignal(each) for each in TERMINATING_SIGNALS}
+    handlers = {each: handler for each, handler in current.items() if handler is not signal.SIG_IGN}
     try:
-        for each in before:
+        for each in handlers:
             signal.signal(each, interrupt)
         yield
     finally:
         if received:
-            # Or again: what is raised in a destructor is lost. They stay ignored, only the end is to come.
+            # Raised again, since an exception in a destructor is lost. The signals stay ignored until the
+            # end.
             raise Interrupted(received[0])
-        for each, handler in before.items():
+        for each, handler in handlers.items():
             signal.signal(each, handler)
 
 
-def _settling(frame: FrameType | None) -> bool:
-    while frame is not None and frame.f_code not in SETTLING:
-        frame = frame.f_back
-    return frame is not None
-
-
-def die_by(number: int) -> NoReturn:
-    """Ends this process by the signal that ended its work, so that who started it sees the same."""
+def die_by_signal(number: int) -> NoReturn:
+    """End this process by the signal that ended its work, so that its parent sees the same."""
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
     raise AssertionError("a signal with its default action ends the process")

@@ -20,7 +20,7 @@ def main() -> None:
         )
         sys.exit(2)
     if "_DEVLXD_SIMULATOR_COMPLETE" in os.environ:
-        from devlxdctl.cli import shells  # noqa: F401  # Click knows them from now on
+        from devlxdctl.cli.completion import shells  # noqa: F401  # registers them with Click
     cli(prog_name="devlxd-simulator")
 
 

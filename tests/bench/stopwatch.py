@@ -18,7 +18,7 @@ import os
 import sys
 import time
 
-PATIENCE = 10.0  # seconds of waiting for others to pause, in all
+TIMEOUT = 10.0  # seconds of waiting for others to pause, in all
 QUIET = 2  # of the twenty hundredths that two processors have in a tenth of a second
 
 TYPE_CHECKING = False  # as the name is known to type checkers: its module costs memory
@@ -65,7 +65,7 @@ def settle(end: float) -> None:
 
 def race(commands: list[Command], runs: int, warmup: int, nothing: int) -> list[list[list[float]]]:
     costs: list[list[list[float]]] = [[] for _ in commands]
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     for number in range(-warmup, runs):
         settle(end)
         # there and back again: nobody always runs after the same one

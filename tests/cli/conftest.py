@@ -50,7 +50,7 @@ def guest(short: Path) -> Path:
 
 
 @pytest.fixture
-def host(short: Path, guest: Path) -> Iterator[Simulator]:
+def simulator(short: Path, guest: Path) -> Iterator[Simulator]:
     (short / "lxd").mkdir()
     with Simulator(short / "lxd" / "sock", guest, "lxd-6") as host:
         yield host

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from devlxdctl.simulator import Simulator
-from tests.conftest import Result, run
+from tests.support.program import Result, run
 
 STATE = (
     '{"state":"Started","api_version":"1.0","instance_type":"container","location":"host1",'
@@ -34,7 +34,7 @@ def ok(stdout: str) -> Result:
     return Result(0, stdout.encode(), b"")
 
 
-def compact(data: object) -> str:
+def compact_json(data: object) -> str:
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
@@ -55,7 +55,7 @@ CASES: list[tuple[list[str], str]] = [
     (["ready", "--unset"], ""),
     (["wait", "host"], ""),
     (["config", "ls"], "".join(f"{key}\n" for key in VALUES)),
-    (["config", "ls", "-f", "json"], compact(list(VALUES))),
+    (["config", "ls", "-f", "json"], compact_json(list(VALUES))),
     (["config", "ls", "user.[pr]*", "*-data"], "cloud-init.user-data\nuser.port\nuser.role\n"),
     (["config", "ls", "role"], ""),
     (["config", "ls", "role", "-f", "json"], "[]\n"),
@@ -68,7 +68,7 @@ CASES: list[tuple[list[str], str]] = [
         "user.role\tweb\n"
         "user.with space/and%25\todd\n",
     ),
-    (["config", "ls", "--values", "-f", "json"], compact(VALUES)),
+    (["config", "ls", "--values", "-f", "json"], compact_json(VALUES)),
     (["config", "ls", "-l", "role", "-f", "json"], "{}\n"),
     (["config", "get", "user.role"], "web\n"),
     (["config", "get", "user.role", "-n"], "web"),
@@ -108,17 +108,17 @@ CASES: list[tuple[list[str], str]] = [
         "lo\tnic\tlo\thwaddr=00:00:00:00:00:00\n"
         "root\tdisk\t\tpath=/\tpool=default\n",
     ),
-    (["devices", "-f", "json"], compact(DEVICES)),
+    (["devices", "-f", "json"], compact_json(DEVICES)),
     (["devices", "root"], "root\tdisk\t\tpath=/\tpool=default\n"),
-    (["devices", "root", "-f", "json"], compact(DEVICES["root"])),
-    (["devices", "--type", "disk", "-f", "json"], compact({n: DEVICES[n] for n in ("data", "root")})),
+    (["devices", "root", "-f", "json"], compact_json(DEVICES["root"])),
+    (["devices", "--type", "disk", "-f", "json"], compact_json({n: DEVICES[n] for n in ("data", "root")})),
     (["devices", "--type", "gpu"], ""),
 ]
 
 
 @pytest.mark.parametrize(("argv", "stdout"), CASES, ids=[" ".join(argv) for argv, _ in CASES])
-def test_prints(argv: list[str], stdout: str, host: Simulator) -> None:
-    assert run(*argv, socket=host.path) == ok(stdout)
+def test_prints(argv: list[str], stdout: str, simulator: Simulator) -> None:
+    assert run(*argv, socket=simulator.path) == ok(stdout)
 
 
 FAILURES: list[tuple[list[str], int, str]] = [
@@ -178,8 +178,8 @@ FAILURES: list[tuple[list[str], int, str]] = [
 @pytest.mark.parametrize(
     ("argv", "status", "stderr"), FAILURES, ids=[" ".join(argv) for argv, _, _ in FAILURES]
 )
-def test_fails(argv: list[str], status: int, stderr: str, host: Simulator) -> None:
-    assert run(*argv, socket=host.path) == Result(status, b"", stderr.encode())
+def test_fails(argv: list[str], status: int, stderr: str, simulator: Simulator) -> None:
+    assert run(*argv, socket=simulator.path) == Result(status, b"", stderr.encode())
 
 
 USAGE: list[tuple[list[str], str]] = [
@@ -198,12 +198,14 @@ USAGE: list[tuple[list[str], str]] = [
 
 
 @pytest.mark.parametrize(("argv", "line"), USAGE, ids=[" ".join(argv) for argv, _ in USAGE])
-def test_usage_errors_are_status_2_before_any_question(argv: list[str], line: str, host: Simulator) -> None:
-    result = run(*argv, socket=host.path)
+def test_usage_errors_are_status_2_before_any_question(
+    argv: list[str], line: str, simulator: Simulator
+) -> None:
+    result = run(*argv, socket=simulator.path)
     assert (result.status, result.stdout) == (2, b"")
     assert result.stderr.startswith(b"Usage: devlxdctl ")
     assert f"Error: {line}" in result.stderr.decode()
-    assert host.requests == []
+    assert simulator.requests == []
 
 
 @pytest.mark.parametrize("argv", [[], ["config"], ["wait"]])
@@ -222,21 +224,21 @@ def test_a_bare_group_shows_its_help_on_stderr_with_status_2(argv: list[str]) ->
         ["--socket", "/nowhere", "-f", "text", "config", "get", "user.role", "--socket", "{}", "-f", "json"],
     ],
 )
-def test_options_stand_anywhere_and_the_last_one_counts(argv: list[str], host: Simulator) -> None:
-    assert run(*[part.format(host.path) for part in argv]) == ok('{"user.role":"web"}\n')
+def test_options_stand_anywhere_and_the_last_one_counts(argv: list[str], simulator: Simulator) -> None:
+    assert run(*[part.format(simulator.path) for part in argv]) == ok('{"user.role":"web"}\n')
 
 
-def test_the_option_goes_before_the_variable(host: Simulator, short: Path) -> None:
-    assert run("state", "location", "--socket", host.path, socket=short / "nowhere") == ok("host1\n")
+def test_the_option_goes_before_the_variable(simulator: Simulator, short: Path) -> None:
+    assert run("state", "location", "--socket", simulator.path, socket=short / "nowhere") == ok("host1\n")
 
 
-def test_the_format_table_is_text_and_no_variable_changes_it(host: Simulator) -> None:
+def test_the_format_table_is_text_and_no_variable_changes_it(simulator: Simulator) -> None:
     env = {"DEVLXD_FORMAT": "json", "DEVLXDCTL_FORMAT": "json"}
-    assert run("state", "location", "-f", "table", socket=host.path, env=env) == ok("host1\n")
+    assert run("state", "location", "-f", "table", socket=simulator.path, env=env) == ok("host1\n")
 
 
-def test_verbose_tells_each_request_on_stderr(host: Simulator) -> None:
-    result = run("config", "get", "user.role", "user.with space/and%25", "-v", socket=host.path)
+def test_verbose_tells_each_request_on_stderr(simulator: Simulator) -> None:
+    result = run("config", "get", "user.role", "user.with space/and%25", "-v", socket=simulator.path)
     lines = sorted(line.rpartition(", ")[0] for line in result.stderr.decode().splitlines())
     assert lines == [
         "devlxdctl: GET /1.0/config/user.role: 200 application/octet-stream, 3 bytes",
@@ -246,20 +248,20 @@ def test_verbose_tells_each_request_on_stderr(host: Simulator) -> None:
     assert (result.status, result.stdout) == (0, b"user.role\tweb\nuser.with space/and%25\todd\n")
 
 
-def test_names_that_collide_are_an_error_that_names_both(host: Simulator) -> None:
-    host.set({"user.a-b": "1", "user.a_b": "2"})
+def test_names_that_collide_are_an_error_that_names_both(simulator: Simulator) -> None:
+    simulator.set({"user.a-b": "1", "user.a_b": "2"})
     for command in (["env"], ["run"]):
         end = ["--", "true"] if command == ["run"] else []
-        assert run("config", *command, "user.a*", *end, socket=host.path) == Result(
+        assert run("config", *command, "user.a*", *end, socket=simulator.path) == Result(
             8, b"", b"devlxdctl: USER_A_B: both user.a-b and user.a_b make this name\n"
         )
 
 
-def test_a_run_command_gets_no_token_but_the_rest_of_the_environment(host: Simulator) -> None:
+def test_a_run_command_gets_no_token_but_the_rest_of_the_environment(simulator: Simulator) -> None:
     env = {"DEVLXD_BEARER_TOKEN": "secret", "PATH": "/usr/bin:/bin", "OTHER": "1"}
-    result = run("config", "run", "user.[pr]*", "--", "env", socket=host.path, env=env)
+    result = run("config", "run", "user.[pr]*", "--", "env", socket=simulator.path, env=env)
     assert sorted(result.stdout.decode().splitlines()) == [
-        f"DEVLXD_SOCKET={host.path}",
+        f"DEVLXD_SOCKET={simulator.path}",
         "OTHER=1",
         "PATH=/usr/bin:/bin",
         "USER_PORT=8080",
@@ -267,19 +269,19 @@ def test_a_run_command_gets_no_token_but_the_rest_of_the_environment(host: Simul
     ]
 
 
-def test_a_run_command_does_not_ignore_a_broken_pipe(host: Simulator) -> None:
+def test_a_run_command_does_not_ignore_a_broken_pipe(simulator: Simulator) -> None:
     shell = "yes | head -1 >/dev/null; kill -PIPE $$; echo alive"
-    assert run("config", "run", "--", "sh", "-c", shell, socket=host.path) == Result(-13, b"", b"")
+    assert run("config", "run", "--", "sh", "-c", shell, socket=simulator.path) == Result(-13, b"", b"")
 
 
-def test_values_that_fit_into_no_environment_are_an_error(host: Simulator) -> None:
-    host.set({"user.large": "x" * 200_000})
-    assert run("config", "run", "user.large", "--", "true", socket=host.path) == Result(
+def test_values_that_fit_into_no_environment_are_an_error(simulator: Simulator) -> None:
+    simulator.set({"user.large": "x" * 200_000})
+    assert run("config", "run", "user.large", "--", "true", socket=simulator.path) == Result(
         8, b"", b"devlxdctl: true: the values do not fit into an environment\n"
     )
 
 
-def test_values_of_megabytes_come_back_to_the_byte(host: Simulator) -> None:
+def test_values_of_megabytes_come_back_to_the_byte(simulator: Simulator) -> None:
     value = "".join(chr(32 + number % 95) for number in range(3_000_000)) + "ü☃\r\n\n"
-    host.set({"user.large": value})
-    assert run("config", "get", "user.large", socket=host.path) == ok(value)
+    simulator.set({"user.large": value})
+    assert run("config", "get", "user.large", socket=simulator.path) == ok(value)

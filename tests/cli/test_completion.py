@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from devlxdctl.cli.completion import PATIENCE
+from devlxdctl.cli.completion.values import TIMEOUT
 from devlxdctl.simulator import Simulator
 from devlxdctl.simulator.faults import parse_faults
-from tests.conftest import PROGRAM, Result, run
-from tests.terminal import Shell
+from tests.support.program import PROGRAM, Result, run
+from tests.support.terminal import Shell
 
 KEYS = {
     "user.role": "1",
@@ -31,7 +31,7 @@ KEYS = {
 
 
 @pytest.fixture
-def host(short: Path) -> Iterator[Simulator]:
+def simulator(short: Path) -> Iterator[Simulator]:
     with Simulator(short / "sock") as host:
         host.set({**dict.fromkeys(("user.role", "user.domain", "cloud-init.user-data"), ""), **KEYS})
         host.device("data", {"type": "disk", "path": "/data"})
@@ -41,8 +41,8 @@ def host(short: Path) -> Iterator[Simulator]:
 
 
 @pytest.fixture(params=["bash", "zsh", "fish"])
-def shell(request: pytest.FixtureRequest, tmp_path: Path, host: Simulator) -> Iterator[Shell]:
-    with Shell(request.param, tmp_path, PROGRAM, {"DEVLXD_SOCKET": str(host.path)}) as shell:
+def shell(request: pytest.FixtureRequest, tmp_path: Path, simulator: Simulator) -> Iterator[Shell]:
+    with Shell(request.param, tmp_path, PROGRAM, {"DEVLXD_SOCKET": str(simulator.path)}) as shell:
         yield shell
 
 
@@ -99,15 +99,15 @@ def complete(line: str, socket: Path | str, env: dict[str, str] | None = None) -
     return run(socket=socket, env={**how, **(env or {})})
 
 
-def test_what_is_given_already_is_not_offered_again(host: Simulator) -> None:
-    host.set(dict.fromkeys(KEYS, ""))
-    host.set({"user.a": "1", "user.b": "1"})
-    assert complete("devlxdctl config get user.a user.", host.path) == Result(0, b"plain,user.b\n", b"")
-    assert complete("devlxdctl events --type config,", host.path).stdout == b"plain,config,device\n"
+def test_what_is_given_already_is_not_offered_again(simulator: Simulator) -> None:
+    simulator.set(dict.fromkeys(KEYS, ""))
+    simulator.set({"user.a": "1", "user.b": "1"})
+    assert complete("devlxdctl config get user.a user.", simulator.path) == Result(0, b"plain,user.b\n", b"")
+    assert complete("devlxdctl events --type config,", simulator.path).stdout == b"plain,config,device\n"
 
 
-def test_options_of_the_line_are_heeded(host: Simulator) -> None:
-    line = f"devlxdctl --socket {host.path} config get user.ro"
+def test_options_of_the_line_are_heeded(simulator: Simulator) -> None:
+    line = f"devlxdctl --socket {simulator.path} config get user.ro"
     assert complete(line, "/nowhere/sock") == Result(0, b"plain,user.role\n", b"")
 
 
@@ -166,9 +166,9 @@ def down(path: Path) -> None:
     ],
 )
 def test_a_host_in_trouble_costs_little_and_says_nothing(
-    trouble: str, line: str, short: Path, host: Simulator
+    trouble: str, line: str, short: Path, simulator: Simulator
 ) -> None:
-    usual = timed(line, host.path)[0]
+    usual = timed(line, simulator.path)[0]
     path = short / "lxd" / "sock"
     path.parent.mkdir()
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
@@ -185,7 +185,7 @@ def test_a_host_in_trouble_costs_little_and_says_nothing(
         with Simulator(path, None, "lxd-6", parse_faults([trouble])):
             took, result = timed(line, path)
     assert result == Result(0, b"\n", b"")
-    assert took < usual + PATIENCE + 0.1
+    assert took < usual + TIMEOUT + 0.1
 
 
 def timed(line: str, path: Path) -> tuple[float, Result]:
@@ -195,16 +195,16 @@ def timed(line: str, path: Path) -> tuple[float, Result]:
     return time.monotonic() - start, result
 
 
-def test_nonsense_from_the_shell_is_no_traceback(host: Simulator) -> None:
+def test_nonsense_from_the_shell_is_no_traceback(simulator: Simulator) -> None:
     for instruction in ("", "fish", "fish_", "nosuch_complete", "fish_nonsense"):
-        result = run(env={"_DEVLXDCTL_COMPLETE": instruction}, socket=host.path)
+        result = run(env={"_DEVLXDCTL_COMPLETE": instruction}, socket=simulator.path)
         assert b"Traceback" not in result.stderr
-    assert run(env={"_DEVLXDCTL_COMPLETE": "bash_complete"}, socket=host.path).stderr == b""
+    assert run(env={"_DEVLXDCTL_COMPLETE": "bash_complete"}, socket=simulator.path).stderr == b""
 
 
-def test_a_bad_token_file_is_not_told(host: Simulator, tmp_path: Path) -> None:
+def test_a_bad_token_file_is_not_told(simulator: Simulator, tmp_path: Path) -> None:
     line = f"devlxdctl --token-file {tmp_path}/none config get user."
-    assert complete(line, host.path) == Result(0, b"\n", b"")
+    assert complete(line, simulator.path) == Result(0, b"\n", b"")
     os.mkfifo(tmp_path / "fifo")  # one that never ends is bounded too
     line = f"devlxdctl --token-file {tmp_path}/fifo config get user."
-    assert complete(line, host.path) == Result(0, b"\n", b"")
+    assert complete(line, simulator.path) == Result(0, b"\n", b"")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from devlxdctl.simulator import Simulator
-from tests.conftest import run
+from tests.support.program import run
 
 KEYS = [
     "/1.0/config/cloud-init.user-data",
@@ -25,9 +25,9 @@ CONNECTIONS = 6
     "argv",
     ["--version", "--help", "config ls --help", "config nope", "state --nope", "image export abc"],
 )
-def test_what_needs_no_host_asks_none(argv: str, host: Simulator) -> None:
-    run(*argv.split(), socket=host.path)
-    assert host.connections == 0
+def test_what_needs_no_host_asks_none(argv: str, simulator: Simulator) -> None:
+    run(*argv.split(), socket=simulator.path)
+    assert simulator.connections == 0
 
 
 @pytest.mark.parametrize(
@@ -53,10 +53,10 @@ def test_what_needs_no_host_asks_none(argv: str, host: Simulator) -> None:
         ("pro token", ["/1.0/ubuntu-pro/token"]),
     ],
 )
-def test_one_connection_is_enough(argv: str, paths: list[str], host: Simulator) -> None:
-    run(*argv.split(), socket=host.path)
-    assert [path for _, path, _ in host.requests] == paths
-    assert host.connections == 1
+def test_one_connection_is_enough(argv: str, paths: list[str], simulator: Simulator) -> None:
+    run(*argv.split(), socket=simulator.path)
+    assert [path for _, path, _ in simulator.requests] == paths
+    assert simulator.connections == 1
 
 
 @pytest.mark.parametrize(
@@ -70,10 +70,10 @@ def test_one_connection_is_enough(argv: str, paths: list[str], host: Simulator) 
         ("dump", ["/", *VALUES, "/1.0/devices", "/1.0/meta-data"]),
     ],
 )
-def test_many_keys_are_read_once_each(argv: str, paths: list[str], host: Simulator) -> None:
-    assert run(*argv.split(), socket=host.path).status == 0
-    assert sorted(path for _, path, _ in host.requests) == sorted(paths)
-    assert host.connections <= min(len(paths), CONNECTIONS)
+def test_many_keys_are_read_once_each(argv: str, paths: list[str], simulator: Simulator) -> None:
+    assert run(*argv.split(), socket=simulator.path).status == 0
+    assert sorted(path for _, path, _ in simulator.requests) == sorted(paths)
+    assert simulator.connections <= min(len(paths), CONNECTIONS)
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_many_keys_are_read_once_each(argv: str, paths: list[str], host: Simulat
     ],
 )
 def test_to_wait_takes_a_connection_for_events_and_one_to_read(
-    argv: str, paths: list[str], host: Simulator
+    argv: str, paths: list[str], simulator: Simulator
 ) -> None:
-    assert run(*argv.split(), socket=host.path).status == 0
-    assert [path for _, path, _ in host.requests] == paths
-    assert host.connections == 2
+    assert run(*argv.split(), socket=simulator.path).status == 0
+    assert [path for _, path, _ in simulator.requests] == paths
+    assert simulator.connections == 2

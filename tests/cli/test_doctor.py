@@ -14,8 +14,8 @@ import pytest
 from devlxdctl.doctor import CHECKS
 from devlxdctl.simulator import Simulator
 from devlxdctl.simulator.guest import parse_guest
-from tests.conftest import PROGRAM, Result, run
-from tests.rawhost import RawHost, answer
+from tests.support.program import PROGRAM, Result, run
+from tests.support.raw_host import RawHost, response
 
 GUEST = """
 config: {user.role: web, user.port: "80"}
@@ -207,7 +207,7 @@ def test_a_path_that_no_socket_has(short: Path) -> None:
 
 def test_a_socket_that_this_user_may_not_use(short: Path) -> None:
     others = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
-    with RawHost(short / "sock", answer(b'["/1.0"]')):
+    with RawHost(short / "sock", response(b'["/1.0"]')):
         (short / "sock").chmod(0o400)
         done = subprocess.run(
             [*others, PROGRAM, "doctor", "--socket", short / "sock"],
@@ -228,14 +228,14 @@ def test_a_socket_that_this_user_may_not_use(short: Path) -> None:
     ("given", "status", "line"),
     [
         (
-            answer(b"not root\n", "text/plain", "401 Unauthorized"),
+            response(b"not root\n", "text/plain", "401 Unauthorized"),
             4,
             ("fail", "not permitted: not root", "only root may use it: sudo devlxdctl …"),
         ),
-        (answer(b"<html>", "text/html"), 1, ("fail", "the answer is text/html, not JSON", "")),
+        (response(b"<html>", "text/html"), 1, ("fail", "the answer is text/html, not JSON", "")),
         (b"SSH-2.0\r\n\r\n", 1, ("fail", "what answers there does not speak HTTP", "")),
         (
-            answer(b"pid not in container?\n", "text/plain", "500 Internal Server Error"),
+            response(b"pid not in container?\n", "text/plain", "500 Internal Server Error"),
             124,
             (
                 "fail",
@@ -259,14 +259,14 @@ def test_a_host_that_answers_otherwise(
 
 def test_a_host_that_answers_some_of_it(short: Path) -> None:
     """Each failure is told; the status is that of the first that is essential."""
-    failing = answer(b"broken\n", "text/plain", "505 HTTP Version Not Supported")
+    failing = response(b"broken\n", "text/plain", "505 HTTP Version Not Supported")
 
     def script(request: bytes) -> bytes:
         path = request.split(b" ")[1]
         good = {
-            b"/": answer(b'["/1.0"]'),
-            b"/1.0": answer(b'{"state":"Ready","instance_type":"container","location":"h"}'),
-            b"/1.0/config": answer(b'["/1.0/config/user.a"]'),
+            b"/": response(b'["/1.0"]'),
+            b"/1.0": response(b'{"state":"Ready","instance_type":"container","location":"h"}'),
+            b"/1.0/config": response(b'["/1.0/config/user.a"]'),
         }
         return good.get(path, failing)
 

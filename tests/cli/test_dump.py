@@ -9,8 +9,8 @@ import pytest
 
 from devlxdctl.simulator import Simulator
 from devlxdctl.simulator.guest import parse_guest
-from tests.conftest import Result, run
-from tests.rawhost import RawHost, answer
+from tests.support.program import Result, run
+from tests.support.raw_host import RawHost, response
 
 GUEST = """
 config: {user.role: web, user.meta-data: "zone: ü\\t1", user.port: "80"}
@@ -28,7 +28,7 @@ WHOLE = (
     '"devices":{"root":{"path":"/","pool":"default","type":"disk"}},'
     f'"metadata":{json.dumps(METADATA, ensure_ascii=False)}}}\n'
 )
-NOT_FOUND = answer(b"404 page not found\n", "text/plain; charset=utf-8", "404 Not Found")
+NOT_FOUND = response(b"404 page not found\n", "text/plain; charset=utf-8", "404 Not Found")
 
 
 @pytest.mark.parametrize(("profile", "header"), [("lxd-6", ""), ("lxd-5.0", "#cloud-config\n")])
@@ -41,15 +41,15 @@ def test_metadata_is_as_it_came(profile: str, header: str, short: Path) -> None:
 
 
 def test_metadata_of_any_bytes(short: Path) -> None:
-    with RawHost(short / "sock", answer(b"a: \xff\0\r\n", "application/octet-stream")) as host:
+    with RawHost(short / "sock", response(b"a: \xff\0\r\n", "application/octet-stream")) as host:
         assert run("metadata", socket=host.path) == Result(0, b"a: \xff\0\r\n", b"")
 
 
 @pytest.mark.parametrize(
     ("given", "line"),
     [
-        (answer(b"x", "text/html"), "the answer is text/html, and no value"),
-        (answer(b'["/1.0"]\n'), "the answer is application/json, and no value"),
+        (response(b"x", "text/html"), "the answer is text/html, and no value"),
+        (response(b'["/1.0"]\n'), "the answer is application/json, and no value"),
     ],
 )
 def test_metadata_that_is_none(given: bytes, line: str, short: Path) -> None:
@@ -75,8 +75,8 @@ def test_what_the_host_does_not_offer_is_null(short: Path) -> None:
 def test_what_the_host_forbids_is_an_error_and_no_hole(short: Path) -> None:
     def script(request: bytes) -> bytes:
         if b"/devices " in request:
-            return answer(b"not authorized\n", "text/plain; charset=utf-8", "403 Forbidden")
-        return answer(b'["/1.0"]\n') if b"GET / " in request else NOT_FOUND
+            return response(b"not authorized\n", "text/plain; charset=utf-8", "403 Forbidden")
+        return response(b'["/1.0"]\n') if b"GET / " in request else NOT_FOUND
 
     with RawHost(short / "sock", script) as host:
         result = run("dump", socket=host.path)
@@ -99,6 +99,6 @@ def test_as_a_local_fact_of_ansible(short: Path) -> None:
 
 
 def _path() -> str:
-    from tests.conftest import PROGRAM
+    from tests.support.program import PROGRAM
 
     return f"{Path(PROGRAM).parent}:/usr/bin:/bin"

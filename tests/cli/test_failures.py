@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PROGRAM, Result, run
-from tests.exports import FINGERPRINT, IMAGE, Holding, unified
-from tests.rawhost import RawHost, Script, answer
+from tests.support.exports import FINGERPRINT, IMAGE, Holding, unified
+from tests.support.program import PROGRAM, Result, run
+from tests.support.raw_host import RawHost, Script, response
 
 API_OFF = (
     "hint: is this a guest of LXD or Incus? If it is, on the host: "
@@ -99,7 +99,7 @@ class TestThePathItself:
     def test_no_permission(self, short: Path) -> None:
         path = short / "sock"
         as_others = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
-        with RawHost(path, answer(STATE)):
+        with RawHost(path, response(STATE)):
             path.chmod(0o400)
             argv = [*as_others, PROGRAM, "state", "--socket", str(path)]
             done = subprocess.run(
@@ -111,30 +111,30 @@ class TestThePathItself:
 
 
 NONSENSE: dict[str, tuple[Script | bytes | None, str]] = {
-    "no JSON": (answer(b"hello"), "{path}: the answer is not valid JSON"),
-    "JSON cut short": (answer(STATE[:20]), "{path}: the answer is not valid JSON"),
-    "JSON that is not UTF-8": (answer(b'{"state":"\xff"}'), "{path}: the answer is not valid JSON"),
-    "NaN": (answer(b'{"state":NaN}'), "{path}: the answer is not valid JSON"),
-    "JSON nested too deeply": (answer(b"[" * 100_000), "{path}: the answer is not valid JSON"),
-    "nothing": (answer(b""), "{path}: the answer is not valid JSON"),
-    "a string": (answer(b'"state"'), "{path}: the answer should be an object in JSON, and is not"),
-    "another list": (answer(b'["x"]'), "{path}: the answer should be an object in JSON, and is not"),
-    "HTML": (answer(b"<html>", "text/html; charset=utf-8"), "{path}: the answer is text/html, not JSON"),
+    "no JSON": (response(b"hello"), "{path}: the answer is not valid JSON"),
+    "JSON cut short": (response(STATE[:20]), "{path}: the answer is not valid JSON"),
+    "JSON that is not UTF-8": (response(b'{"state":"\xff"}'), "{path}: the answer is not valid JSON"),
+    "NaN": (response(b'{"state":NaN}'), "{path}: the answer is not valid JSON"),
+    "JSON nested too deeply": (response(b"[" * 100_000), "{path}: the answer is not valid JSON"),
+    "nothing": (response(b""), "{path}: the answer is not valid JSON"),
+    "a string": (response(b'"state"'), "{path}: the answer should be an object in JSON, and is not"),
+    "another list": (response(b'["x"]'), "{path}: the answer should be an object in JSON, and is not"),
+    "HTML": (response(b"<html>", "text/html; charset=utf-8"), "{path}: the answer is text/html, not JSON"),
     "no content type": (
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
         "{path}: the answer is of no type, not JSON",
     ),
     "compressed": (
-        answer(gzip.compress(STATE), extra="Content-Encoding: gzip\r\n"),
+        response(gzip.compress(STATE), extra="Content-Encoding: gzip\r\n"),
         "{path}: the answer is compressed, which was not asked for",
     ),
     "a redirect": (
-        answer(b"", "text/html", "307 Temporary Redirect", "Location: /1.0\r\n"),
+        response(b"", "text/html", "307 Temporary Redirect", "Location: /1.0\r\n"),
         "{path}: the host answered with status 307",
     ),
-    "another success": (answer(STATE, status="202 Accepted"), "{path}: the host answered with status 202"),
+    "another success": (response(STATE, status="202 Accepted"), "{path}: the host answered with status 202"),
     "a bad request": (
-        answer(b"400 Bad Request", "text/plain; charset=utf-8", "400 Bad Request", "Connection: close\r\n"),
+        response(b"400 Bad Request", "text/plain; charset=utf-8", "400 Bad Request", "Connection: close\r\n"),
         "{path}: the host answered with status 400: 400 Bad Request",
     ),
     "no HTTP": (b"220 mail.example.org ESMTP\r\n\r\n", "{socket}: what answers there does not speak HTTP"),
@@ -161,61 +161,61 @@ def test_nonsense_is_status_1(name: str, short: Path) -> None:
 REFUSALS = {
     "401": (
         4,
-        answer(b"Access denied for non-root user\n", "text/plain; charset=utf-8", "401 Unauthorized"),
+        response(b"Access denied for non-root user\n", "text/plain; charset=utf-8", "401 Unauthorized"),
         "/1.0: not permitted: Access denied for non-root user",
         ROOT,
     ),
     "403": (
         4,
-        answer(b"not authorized\n", "text/plain; charset=utf-8", "403 Forbidden"),
+        response(b"not authorized\n", "text/plain; charset=utf-8", "403 Forbidden"),
         "/1.0: not permitted: not authorized",
         "hint: the devLXD API is switched off; on the host: lxc config set INSTANCE security.devlxd=true\n",
     ),
     "403 in the form of the main API": (
         4,
-        answer(b'{"type":"error","error_code":403,"error":"Forbidden"}\n', status="403 Forbidden"),
+        response(b'{"type":"error","error_code":403,"error":"Forbidden"}\n', status="403 Forbidden"),
         "/1.0: not permitted: Forbidden",
         "hint: the devLXD API is switched off; on the host: lxc config set INSTANCE security.devlxd=true\n",
     ),
     "404": (
         3,
-        answer(b"404 page not found\n", "text/plain; charset=utf-8", "404 Not Found"),
+        response(b"404 page not found\n", "text/plain; charset=utf-8", "404 Not Found"),
         "/1.0: this host does not offer it: 404 page not found",
         TOO_OLD,
     ),
     "405": (
         3,
-        answer(b'method "GET" not allowed\n', "text/plain; charset=utf-8", "405 Method Not Allowed"),
+        response(b'method "GET" not allowed\n', "text/plain; charset=utf-8", "405 Method Not Allowed"),
         '/1.0: this host does not offer it: method "GET" not allowed',
         TOO_OLD,
     ),
     "501": (
         3,
-        answer(b"Not Implemented\n", "text/plain; charset=utf-8", "501 Not Implemented"),
+        response(b"Not Implemented\n", "text/plain; charset=utf-8", "501 Not Implemented"),
         "/1.0: this host does not offer it: Not Implemented",
         TOO_OLD,
     ),
     "the list of versions, LXD 6.9's answer to paths that it does not know": (
         3,
-        answer(b'["/1.0"]\n'),
+        response(b'["/1.0"]\n'),
         "/1.0: this host does not offer it",
         TOO_OLD,
     ),
     "an error whose JSON is odd": (
         4,
-        answer(b'{"error":5}', status="403 Forbidden"),
+        response(b'{"error":5}', status="403 Forbidden"),
         "/1.0: not permitted",
         "hint: the devLXD API is switched off; on the host: lxc config set INSTANCE security.devlxd=true\n",
     ),
     "an error with a sequence for the terminal in its text": (
         4,
-        answer(b"\x1b[31mno\x07\xc2\x9b\xff", "text/plain", "401 Unauthorized"),
+        response(b"\x1b[31mno\x07\xc2\x9b\xff", "text/plain", "401 Unauthorized"),
         r"/1.0: not permitted: \x1b[31mno\x07\xc2\x9b�",
         ROOT,
     ),
     "505, a failure that no restart explains": (
         7,
-        answer(b"no\n", "text/plain", "505 HTTP Version Not Supported"),
+        response(b"no\n", "text/plain", "505 HTTP Version Not Supported"),
         "/1.0: the host answered with status 505: no",
         "",
     ),
@@ -269,7 +269,7 @@ LASTING: dict[str, tuple[Maker, str, str]] = {
     "refused": (refusing, "{socket}: connection refused", DAEMON),
     "full": (full, "{socket}: too busy to accept connections", HANGS),
     "closed unanswered": (raw(None), "{socket}: the host closed the connection without an answer", DAEMON),
-    "cut short": (raw(answer(STATE, length=500)), "{socket}: the answer was cut short", DAEMON),
+    "cut short": (raw(response(STATE, length=500)), "{socket}: the answer was cut short", DAEMON),
     "a chunk cut short": (
         raw(
             b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n50\r\n{"
@@ -283,12 +283,12 @@ LASTING: dict[str, tuple[Maker, str, str]] = {
         DAEMON,
     ),
     "500": (
-        raw(answer(b"sql: database is closed\n", "text/plain", "500 Internal Server Error")),
+        raw(response(b"sql: database is closed\n", "text/plain", "500 Internal Server Error")),
         "/1.0: the host answered with status 500: sql: database is closed",
         NOT_KNOWN,
     ),
     "503": (
-        raw(answer(b"", "text/plain", "503 Service Unavailable")),
+        raw(response(b"", "text/plain", "503 Service Unavailable")),
         "/1.0: the host answered with status 503",
         NOT_KNOWN,
     ),
@@ -367,7 +367,7 @@ def test_an_answer_that_comes_a_byte_at_a_time_is_taken(short: Path) -> None:
             for number in range(len(given)):
                 connection.sendall(given[number : number + 1])
 
-    with Slowly(short / "sock", answer(STATE)) as host:
+    with Slowly(short / "sock", response(STATE)) as host:
         result = run("state", "state", socket=host.path)
     assert result == Result(0, b"Started\n", b"")
 
@@ -376,9 +376,9 @@ def test_a_host_that_fails_at_first_is_asked_again(short: Path) -> None:
     answers = iter(
         [
             None,
-            answer(b"starting\n", "text/plain", "500 Internal Server Error"),
-            answer(STATE, length=500),
-            answer(STATE),
+            response(b"starting\n", "text/plain", "500 Internal Server Error"),
+            response(STATE, length=500),
+            response(STATE),
         ]
     )
     with RawHost(short / "sock", lambda request: next(answers)) as host:

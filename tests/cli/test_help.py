@@ -8,10 +8,10 @@ import click
 import pytest
 
 from devlxdctl.cli import devlxdctl
-from devlxdctl.cli.help import STATUSES
+from devlxdctl.cli.commands.help import STATUSES
 from devlxdctl.errors import ExitStatus
 from devlxdctl.simulator.cli import cli as simulator
-from tests.conftest import Result, run
+from tests.support.program import Result, run
 from tools.manual import commands
 
 OURS = {" ".join(path): command for path, command in commands(devlxdctl, ("devlxdctl",))}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from devlxdctl.cli.commands import run_hook
-from devlxdctl.watch import Change
+from devlxdctl.cli.hooks import run_hook
+from devlxdctl.events.watch import Change
 
 
 @pytest.mark.parametrize("key", ["user.a\0b", "user." + "k" * 200_000])

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from devlxdctl.images import PIECE
+from devlxdctl.images.export import PIECE_SIZE
 from devlxdctl.simulator import Simulator
-from tests.conftest import PROGRAM, Result, run
-from tests.exports import FINGERPRINT, IMAGE, Holding, part, rest, split, unified
-from tests.rawhost import RawHost
+from tests.support.exports import FINGERPRINT, IMAGE, Holding, part, rest, split, unified
+from tests.support.program import PROGRAM, Result, run
+from tests.support.raw_host import RawHost
 
 GUEST = """
 config: {security.devlxd.images: "true", security.guestapi.images: "true"}
@@ -43,15 +43,15 @@ def to(short: Path) -> Path:
 
 
 @pytest.fixture
-def host(short: Path) -> Iterator[Simulator]:
+def simulator(short: Path) -> Iterator[Simulator]:
     (short / "guest.yaml").write_text(GUEST)
     (short / "lxd").mkdir()
     with Simulator(short / "lxd" / "sock", short / "guest.yaml") as host:
         yield host
 
 
-def fingerprints(host: Simulator) -> list[str]:
-    return [image["fingerprint"] for image in host.show()["images"]]
+def fingerprints(simulator: Simulator) -> list[str]:
+    return [image["fingerprint"] for image in simulator.show()["images"]]
 
 
 def names(directory: Path) -> list[str]:
@@ -71,27 +71,27 @@ def in_directory(directory: Path, socket: Path, *argv: str) -> Result:
 
 
 class TestOutput:
-    def test_a_unified_image(self, host: Simulator, to: Path) -> None:
-        fingerprint, *_ = fingerprints(host)
+    def test_a_unified_image(self, simulator: Simulator, to: Path) -> None:
+        fingerprint, *_ = fingerprints(simulator)
         name = f"{fingerprint}.tar"
-        assert in_directory(to, host.path, fingerprint) == Result(0, f"{name}\t3000000\n".encode(), b"")
+        assert in_directory(to, simulator.path, fingerprint) == Result(0, f"{name}\t3000000\n".encode(), b"")
         assert names(to) == [name]
         assert hashlib.sha256((to / name).read_bytes()).hexdigest() == fingerprint
 
-    def test_a_split_image(self, host: Simulator, to: Path) -> None:
-        _, fingerprint, _ = fingerprints(host)
+    def test_a_split_image(self, simulator: Simulator, to: Path) -> None:
+        _, fingerprint, _ = fingerprints(simulator)
         meta, rootfs = f"meta-{fingerprint}.tar", f"{fingerprint}.squashfs"
         lines = f"{to}/{meta}\t512\n{to}/{rootfs}\t3000000\n"
-        assert run("image", "export", fingerprint.upper(), "-o", to, socket=host.path) == Result(
+        assert run("image", "export", fingerprint.upper(), "-o", to, socket=simulator.path) == Result(
             0, lines.encode(), b""
         )
         content = (to / meta).read_bytes() + (to / rootfs).read_bytes()
         assert hashlib.sha256(content).hexdigest() == fingerprint
-        again = run("image", "export", fingerprint, "-o", to, socket=host.path)
+        again = run("image", "export", fingerprint, "-o", to, socket=simulator.path)
         assert again == Result(
             8, b"", f"devlxdctl: {to}/{meta}: it exists already\nhint: --force replaces it\n".encode()
         )
-        forced = run("-f", "json", "image", "export", "--force", fingerprint, "-o", to, socket=host.path)
+        forced = run("-f", "json", "image", "export", "--force", fingerprint, "-o", to, socket=simulator.path)
         assert (forced.status, forced.stderr) == (0, b"")
         assert json.loads(forced.stdout) == {
             "fingerprint": fingerprint,
@@ -103,35 +103,35 @@ class TestOutput:
         }
         assert names(to) == sorted([meta, rootfs])
 
-    def test_to_a_file(self, host: Simulator, to: Path) -> None:
-        one, two, _ = fingerprints(host)
-        assert in_directory(to, host.path, one, "-o", "image") == Result(0, b"image\t3000000\n", b"")
+    def test_to_a_file(self, simulator: Simulator, to: Path) -> None:
+        one, two, _ = fingerprints(simulator)
+        assert in_directory(to, simulator.path, one, "-o", "image") == Result(0, b"image\t3000000\n", b"")
         (to / "image").unlink()
         lines = (
             f"devlxdctl: {two}: it is a split image, which is two files: they need a directory that exists\n"
         )
         for output in ("image", "-"):
-            assert in_directory(to, host.path, two, "-o", output) == Result(2, b"", lines.encode())
-        assert in_directory(to, host.path, one, "-o", "").status == 2
+            assert in_directory(to, simulator.path, two, "-o", output) == Result(2, b"", lines.encode())
+        assert in_directory(to, simulator.path, one, "-o", "").status == 2
         assert names(to) == []
 
-    def test_what_others_may_not_see_looks_absent(self, host: Simulator, to: Path) -> None:
-        *_, private = fingerprints(host)
+    def test_what_others_may_not_see_looks_absent(self, simulator: Simulator, to: Path) -> None:
+        *_, private = fingerprints(simulator)
         for fingerprint in (private, "0" * 64):
             lines = (
                 f"devlxdctl: {fingerprint}: no such image, or it is private: both look the same from here\n"
-                "hint: guests get public images only; on the host, this says whether it is one: "
+                "hint: guests get public images only; on the simulator, this says whether it is one: "
                 f"lxc image show {fingerprint}\n"
             )
-            assert in_directory(to, host.path, fingerprint) == Result(6, b"", lines.encode())
+            assert in_directory(to, simulator.path, fingerprint) == Result(6, b"", lines.encode())
 
-    def test_half_a_fingerprint(self, host: Simulator, to: Path) -> None:
+    def test_half_a_fingerprint(self, simulator: Simulator, to: Path) -> None:
         lines = (
             "devlxdctl: 0123456789ab: a whole fingerprint is 64 hexadecimal digits\n"
-            "hint: on the host, this shows the whole of it: lxc image list --columns lF\n"
+            "hint: on the simulator, this shows the whole of it: lxc image list --columns lF\n"
         )
-        assert in_directory(to, host.path, "0123456789ab") == Result(2, b"", lines.encode())
-        assert host.requests == []
+        assert in_directory(to, simulator.path, "0123456789ab") == Result(2, b"", lines.encode())
+        assert simulator.requests == []
 
     @pytest.mark.parametrize(
         ("profile", "said", "command"),
@@ -146,7 +146,7 @@ class TestOutput:
         directory.mkdir()
         lines = f"devlxdctl: {FINGERPRINT}: not permitted: {said}\nhint: on the host: {command}\n"
         with Simulator(directory / "sock", None, profile) as host:
-            assert in_directory(to, host.path, FINGERPRINT) == Result(4, b"", lines.encode())
+            assert in_directory(to, simulator.path, FINGERPRINT) == Result(4, b"", lines.encode())
         assert names(to) == []
 
 
@@ -182,7 +182,7 @@ class TestLoss:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     @pytest.mark.parametrize("kind", ["unified", "split"])
     def test_a_signal_cleans_up_and_ends_it(self, kind: str, number: int, short: Path, to: Path) -> None:
-        image = os.urandom(3 * PIECE)
+        image = os.urandom(3 * PIECE_SIZE)
         parts = (part("metadata", "m", b"m"), part("rootfs", "r", image))
         given = unified(image)[:-9] if kind == "unified" else split(*parts)[:-99]
         with Holding(short / "sock", given) as host:
@@ -216,10 +216,10 @@ class TestLoss:
 class TestNoRoom:
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
     @pytest.mark.parametrize("number", [0, 1])
-    def test_on_the_file_system(self, number: int, host: Simulator, to: Path) -> None:
-        fingerprint = fingerprints(host)[number]
+    def test_on_the_file_system(self, number: int, simulator: Simulator, to: Path) -> None:
+        fingerprint = fingerprints(simulator)[number]
         script = 'mount -t tmpfs -o size=1m tmpfs "$1" && cd "$1" && shift && "$@"; s=$?; ls -A; exit $s'
-        command = [PROGRAM, "--socket", str(host.path), "image", "export", fingerprint]
+        command = [PROGRAM, "--socket", str(simulator.path), "image", "export", fingerprint]
         done = subprocess.run(
             ["unshare", "-m", "sh", "-c", script, "-", str(to), *command],
             capture_output=True,
@@ -230,10 +230,10 @@ class TestNoRoom:
         line = f"devlxdctl: {name}: {NO_ROOM}, after {size} bytes\n"
         assert Result(done.returncode, done.stdout, done.stderr) == Result(8, b"", line.encode())
 
-    def test_for_a_file_so_large(self, host: Simulator, to: Path) -> None:
-        fingerprint, *_ = fingerprints(host)
+    def test_for_a_file_so_large(self, simulator: Simulator, to: Path) -> None:
+        fingerprint, *_ = fingerprints(simulator)
         done = subprocess.run(
-            [PROGRAM, "--socket", host.path, "image", "export", fingerprint],
+            [PROGRAM, "--socket", simulator.path, "image", "export", fingerprint],
             cwd=to,
             capture_output=True,
             timeout=60,
@@ -244,23 +244,23 @@ class TestNoRoom:
         assert Result(done.returncode, done.stdout, done.stderr) == Result(8, b"", line.encode())
         assert names(to) == []
 
-    def test_in_a_directory_that_is_read_only(self, host: Simulator) -> None:
-        fingerprint, *_ = fingerprints(host)
-        result = run("image", "export", fingerprint, "-o", "/proc/self", socket=host.path)
+    def test_in_a_directory_that_is_read_only(self, simulator: Simulator) -> None:
+        fingerprint, *_ = fingerprints(simulator)
+        result = run("image", "export", fingerprint, "-o", "/proc/self", socket=simulator.path)
         line = f"devlxdctl: /proc/self/{fingerprint}.tar: no such file or directory\n"
         assert result == Result(8, b"", line.encode())
 
 
 class TestStandardOutput:
-    def test_the_bytes(self, host: Simulator) -> None:
-        fingerprint, *_ = fingerprints(host)
-        result = run("image", "export", fingerprint, "-o", "-", socket=host.path)
+    def test_the_bytes(self, simulator: Simulator) -> None:
+        fingerprint, *_ = fingerprints(simulator)
+        result = run("image", "export", fingerprint, "-o", "-", socket=simulator.path)
         assert (result.status, result.stderr) == (0, b"")
         assert hashlib.sha256(result.stdout).hexdigest() == fingerprint
 
     def test_they_are_out_before_they_are_verified(self, short: Path) -> None:
         with RawHost(short / "sock", unified()) as host:
-            result = run("image", "export", "0" * 64, "-o", "-", socket=host.path)
+            result = run("image", "export", "0" * 64, "-o", "-", socket=simulator.path)
         assert (result.status, result.stdout) == (8, IMAGE)
 
     def test_a_lost_connection_is_continued(self, short: Path) -> None:
@@ -268,7 +268,9 @@ class TestStandardOutput:
             return rest(request) if b"\r\nRange: " in request else unified()[:-500]
 
         with RawHost(short / "sock", script) as host:
-            assert run("image", "export", FINGERPRINT, "-o", "-", socket=host.path) == Result(0, IMAGE, b"")
+            assert run("image", "export", FINGERPRINT, "-o", "-", socket=simulator.path) == Result(
+                0, IMAGE, b""
+            )
 
     @pytest.mark.parametrize(
         ("redirection", "status", "line"),
@@ -278,9 +280,11 @@ class TestStandardOutput:
             ("| head -c 1 >/dev/null; exit ${PIPESTATUS[0]}", 128 + signal.SIGPIPE, ""),
         ],
     )
-    def test_that_cannot_be_written(self, redirection: str, status: int, line: str, host: Simulator) -> None:
-        fingerprint, *_ = fingerprints(host)
-        command = f"{PROGRAM} --socket {host.path} image export {fingerprint} -o - {redirection}"
+    def test_that_cannot_be_written(
+        self, redirection: str, status: int, line: str, simulator: Simulator
+    ) -> None:
+        fingerprint, *_ = fingerprints(simulator)
+        command = f"{PROGRAM} --socket {simulator.path} image export {fingerprint} -o - {redirection}"
         done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60, check=False)
         assert Result(done.returncode, done.stdout, done.stderr) == Result(status, b"", line.encode())
 
@@ -292,7 +296,7 @@ class TestTerminal:
         """Its status, its stdout (nothing where that is the terminal), and what the terminal got."""
         terminal, other = pty.openpty()
         with subprocess.Popen(
-            [PROGRAM, "--socket", host, "image", "export", *argv],
+            [PROGRAM, "--socket", simulator, "image", "export", *argv],
             env={"TERM": "xterm", "COLUMNS": "80"},
             stdout=other if stdout else subprocess.PIPE,
             stderr=other,
@@ -313,30 +317,30 @@ class TestTerminal:
             return b""
 
     @pytest.mark.parametrize(("number", "shown"), [(0, r"\d/3\.0 MB"), (1, r"\d+ bytes|\d MB")])
-    def test_the_progress(self, number: int, shown: str, host: Simulator, to: Path) -> None:
-        fingerprint = fingerprints(host)[number]
-        status, written, screen = self.run(host.path, fingerprint, "-o", str(to))
+    def test_the_progress(self, number: int, shown: str, simulator: Simulator, to: Path) -> None:
+        fingerprint = fingerprints(simulator)[number]
+        status, written, screen = self.run(simulator.path, fingerprint, "-o", str(to))
         assert (status, written.count(b"\n")) == (0, number + 1)
         assert re.search(shown, screen)
         assert "\x1b[?25h" in screen, "the cursor is back"
 
-    def test_quiet(self, host: Simulator, to: Path) -> None:
-        fingerprint, *_ = fingerprints(host)
-        assert self.run(host.path, fingerprint, "-q", "-o", str(to))[2] == ""
+    def test_quiet(self, simulator: Simulator, to: Path) -> None:
+        fingerprint, *_ = fingerprints(simulator)
+        assert self.run(simulator.path, fingerprint, "-q", "-o", str(to))[2] == ""
 
-    def test_the_bytes_do_not_go_there(self, host: Simulator) -> None:
-        fingerprint, *_ = fingerprints(host)
-        status, _, screen = self.run(host.path, fingerprint, "-o", "-", stdout=True)
+    def test_the_bytes_do_not_go_there(self, simulator: Simulator) -> None:
+        fingerprint, *_ = fingerprints(simulator)
+        status, _, screen = self.run(simulator.path, fingerprint, "-o", "-", stdout=True)
         assert status == 2
         assert "Error: -o -: standard output is a terminal.\r\n" in screen
-        assert host.requests == []
+        assert simulator.requests == []
 
     def test_a_record_of_the_log_stands_above_the_bar(self, short: Path, to: Path) -> None:
         def script(request: bytes) -> bytes:
             return rest(request) if b"\r\nRange: " in request else unified()[:-500]
 
         with RawHost(short / "sock", script) as host:
-            _, _, screen = self.run(host.path, FINGERPRINT, "-o", str(to))
+            _, _, screen = self.run(simulator.path, FINGERPRINT, "-o", str(to))
         assert "the answer was cut short; it is continued after" in re.sub(r"\s+", " ", screen)
 
 
@@ -365,7 +369,7 @@ def test_the_memory_does_not_grow_with_the_image(shape: str, short: Path, to: Pa
     assert max(peaks) <= 48
 
 
-def test_nothing_of_it_is_imported_for_help(host: Simulator) -> None:
+def test_nothing_of_it_is_imported_for_help(simulator: Simulator) -> None:
     done = subprocess.run(
         [PROGRAM, "image", "export", "--help"],
         env={"PYTHONPROFILEIMPORTTIME": "1"},

@@ -15,11 +15,11 @@ import pytest
 
 from devlxdctl.simulator import Simulator
 from devlxdctl.simulator.guest import parse_guest
-from tests.conftest import PROGRAM, Result, run
-from tests.rawhost import RawHost, answer
+from tests.support.program import PROGRAM, Result, run
+from tests.support.raw_host import RawHost, response
 
 TOKEN = b'{"expires":"2026-11-24T00:00:00Z","guest_token":"C1secret","id":"340bac0d","new":[1, 2]}\n'
-GIVEN = answer(TOKEN)
+GIVEN = response(TOKEN)
 BOTH_FIXES = (
     "hint: on the host: pro config set lxd_guest_attach=available, and: "
     "lxc config set INSTANCE ubuntu_pro.guest_attach=available\n"
@@ -158,30 +158,30 @@ def test_a_signal_while_the_host_thinks_leaves_nothing(number: signal.Signals, s
 REFUSALS = {
     "404": (
         3,
-        answer(b"404 page not found\n", "text/plain; charset=utf-8", "404 Not Found"),
+        response(b"404 page not found\n", "text/plain; charset=utf-8", "404 Not Found"),
         "this host does not offer it: 404 page not found",
         "hint: newer LXD offers Ubuntu Pro to its guests; Incus does not\n",
     ),
     "200 to anything": (
         3,
-        answer(b'["/1.0"]\n'),
+        response(b'["/1.0"]\n'),
         "this host does not offer it",
         "hint: newer LXD offers Ubuntu Pro to its guests; Incus does not\n",
     ),
     "403": (
         4,
-        answer(b"not allowed\n", "text/plain; charset=utf-8", "403 Forbidden"),
+        response(b"not allowed\n", "text/plain; charset=utf-8", "403 Forbidden"),
         "not permitted: not allowed",
         BOTH_FIXES,
     ),
     "500": (
         7,
-        answer(b"pro failed\n", "text/plain; charset=utf-8", "500 Internal Server Error"),
+        response(b"pro failed\n", "text/plain; charset=utf-8", "500 Internal Server Error"),
         "the host answered with status 500: pro failed",
         "hint: the host could not get one; on the host: pro status\n",
     ),
-    "no token": (1, answer(b'{"guest_token":""}\n'), "the answer holds no token", ""),
-    "a list": (1, answer(b"[]\n"), "the answer should be an object in JSON, and is not", ""),
+    "no token": (1, response(b'{"guest_token":""}\n'), "the answer holds no token", ""),
+    "a list": (1, response(b"[]\n"), "the answer should be an object in JSON, and is not", ""),
 }
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from devlxdctl import Client, InvalidRequest, Query, __version__
+from devlxdctl import Client, InvalidRequest, RawRequest, __version__
 from devlxdctl.simulator import Simulator
-from tests.conftest import PROGRAM, Result, run
-from tests.rawhost import RawHost, answer
+from tests.support.program import PROGRAM, Result, run
+from tests.support.raw_host import RawHost, response
 
-OK = answer(b'{"a": 1}', extra="X-One: 1\r\nX-Two: a: b \xfc\r\nX-One: 2\r\n")
+OK = response(b'{"a": 1}', extra="X-One: 1\r\nX-Two: a: b \xfc\r\nX-One: 2\r\n")
 OURS = f"Host: localhost\r\nUser-Agent: devlxdctl/{__version__}\r\nAccept: */*\r\n"
 JSON = "Content-Type: application/json\r\n"
 
@@ -48,7 +48,7 @@ PATHS = [
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_path_arrives_as_it_was_given(path: str, host: RawHost) -> None:
-    with Client(host.path) as client, client.query(Query("GET", path)) as reply:
+    with Client(host.path) as client, client.query(RawRequest("GET", path)) as reply:
         assert b"".join(reply.chunks()) == b'{"a": 1}'
     assert host.requests == [f"GET {path} HTTP/1.1\r\n{OURS}\r\n".encode()]
 
@@ -126,7 +126,7 @@ BAD = [
 @pytest.mark.parametrize(("method", "path", "line"), BAD)
 def test_what_is_no_request_is_refused(method: str, path: str, line: str, host: RawHost) -> None:
     with Client(host.path) as client, pytest.raises(InvalidRequest) as caught:
-        client.query(Query(method, path))
+        client.query(RawRequest(method, path))
     assert str(caught.value) == line
     assert host.connections == 0
 
@@ -159,7 +159,7 @@ def test_what_would_arrive_as_something_else_is_refused(argv: list[str], line: s
 )
 def test_a_header_that_is_none_is_refused(name: str, value: str, line: str, host: RawHost) -> None:
     with Client(host.path) as client, pytest.raises(InvalidRequest) as caught:
-        client.query(Query("GET", "/", [(name, value)]))
+        client.query(RawRequest("GET", "/", [(name, value)]))
     assert str(caught.value) == line
     assert host.connections == 0
 
@@ -195,10 +195,10 @@ HINTS = {
 
 @pytest.mark.parametrize(("line", "status"), STATUSES)
 def test_each_status_of_the_host_has_its_own(line: str, status: int, short: Path) -> None:
-    given = answer(b"\xffthe body", "text/plain", line, "Location: /2.0\r\n")
+    given = response(b"\xffthe body", "text/plain", line, "Location: /2.0\r\n")
     number = int(line[:3])
     with RawHost(short / "sock", given) as host, Client(host.path) as client:
-        with client.query(Query("GET", "/1.0/x")) as reply:
+        with client.query(RawRequest("GET", "/1.0/x")) as reply:
             assert b"".join(reply.chunks()) == b"\xffthe body"
             error = reply.refused()
     if status == 0:
@@ -213,7 +213,7 @@ def test_each_status_of_the_host_has_its_own(line: str, status: int, short: Path
 
 
 def test_the_body_of_an_error_goes_to_stderr_unless_all_is_asked_for(short: Path) -> None:
-    given = answer(b"\xffthe body", "text/plain", "403 Forbidden")
+    given = response(b"\xffthe body", "text/plain", "403 Forbidden")
     error = f"devlxdctl: /1.0/x: the host answered with status 403\nhint: {HINTS[403]}\n".encode()
     with RawHost(short / "sock", given) as host:
         result = run("query", "/1.0/x", socket=host.path)
@@ -223,7 +223,7 @@ def test_the_body_of_an_error_goes_to_stderr_unless_all_is_asked_for(short: Path
 
 @pytest.mark.parametrize("method", ["POST", "DELETE", "get"])
 def test_only_a_get_is_asked_again(method: str, short: Path) -> None:
-    failing = answer(b"starting", "text/plain", "500 Internal Server Error")
+    failing = response(b"starting", "text/plain", "500 Internal Server Error")
     with RawHost(short / "sock", failing) as host:
         result = run("query", "-X", method, "/1.0", socket=host.path)
     assert (result.status, result.stdout, len(host.requests)) == (7, b"", 1)
@@ -231,7 +231,7 @@ def test_only_a_get_is_asked_again(method: str, short: Path) -> None:
 
 
 def test_a_get_is_asked_again_while_the_host_restarts(short: Path) -> None:
-    answers = iter([None, answer(b"no", "text/plain", "503 Service Unavailable"), OK])
+    answers = iter([None, response(b"no", "text/plain", "503 Service Unavailable"), OK])
     with RawHost(short / "sock", lambda request: next(answers)) as host:
         assert run("query", "-d", "x", "-X", "GET", "/", socket=host.path) == Result(0, b'{"a": 1}', b"")
     assert len(host.requests) == 3
@@ -245,7 +245,7 @@ def test_a_get_whose_body_is_a_file_is_not(short: Path) -> None:
 
 
 def test_past_wait_a_get_ends_with_124(short: Path) -> None:
-    with RawHost(short / "sock", answer(b"no", "text/plain", "500 Internal Server Error")) as host:
+    with RawHost(short / "sock", response(b"no", "text/plain", "500 Internal Server Error")) as host:
         result = run("query", "--wait", "0.3", "/", socket=host.path)
     line = b"devlxdctl: /: the host answered with status 500; waited 0.3 s\n"
     assert (result.status, result.stdout, result.stderr[: len(line)]) == (124, b"", line)
@@ -307,7 +307,7 @@ class TestTheBody:
                         program.stdin.close()
                     while not received.endswith(arrived):
                         received += connection.recv(65536)
-                connection.sendall(answer(b"done"))
+                connection.sendall(response(b"done"))
                 assert program.stdout is not None
                 assert program.stdout.read() == b"done"
                 assert program.wait(20) == 0
@@ -319,7 +319,7 @@ class TestTheBody:
     def test_that_the_host_does_not_want_to_the_end(self, short: Path) -> None:
         """It says why and closes: its answer is shown, and not that the rest could not be sent."""
         (short / "body").write_bytes(b"x" * 10_000_000)
-        given = answer(b"too large\n", "text/plain", "400 Bad Request")
+        given = response(b"too large\n", "text/plain", "400 Bad Request")
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(short / "sock"))
             listener.listen()
@@ -387,7 +387,7 @@ class TestTheAnswer:
     @pytest.mark.parametrize("chunked", [False, True])
     def test_of_any_size_is_whole(self, size: int, chunked: bool, short: Path) -> None:
         data = os.urandom(size)
-        given = answer(data, "application/octet-stream")
+        given = response(data, "application/octet-stream")
         if chunked:
             pieces = [data[start : start + 9999] for start in range(0, size, 9999)]
             body = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
@@ -398,7 +398,7 @@ class TestTheAnswer:
     @pytest.mark.parametrize(
         "given",
         [
-            answer(b"half", length=9),
+            response(b"half", length=9),
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhalf",
         ],
@@ -411,7 +411,7 @@ class TestTheAnswer:
         assert len(host.requests) == 1
 
     def test_that_is_compressed_stays_so(self, short: Path) -> None:
-        given = answer(b"\x1f\x8bxyz", extra="Content-Encoding: gzip\r\n")
+        given = response(b"\x1f\x8bxyz", extra="Content-Encoding: gzip\r\n")
         with RawHost(short / "sock", given) as host:
             argv = ["query", "-H", "Accept-Encoding: gzip", "/"]
             assert run(*argv, socket=host.path) == Result(0, b"\x1f\x8bxyz", b"")
@@ -432,14 +432,14 @@ class TestTheAnswer:
         assert run("query", "/", "-f", "json", socket=host.path) == Result(0, b'{"a": 1}', b"")
 
     def test_to_a_reader_that_went_away(self, short: Path) -> None:
-        with RawHost(short / "sock", answer(b"line\n" * 1_000_000)) as host:
+        with RawHost(short / "sock", response(b"line\n" * 1_000_000)) as host:
             script = f"{PROGRAM} query / --socket {host.path} | head -1; echo ${{PIPESTATUS[0]}}"
             done = subprocess.run(["bash", "-c", script], capture_output=True, check=False)
         assert (done.stdout, done.stderr) == (b"line\n141\n", b"")
 
     @pytest.mark.parametrize("include", [False, True])
     def test_on_a_terminal_it_is_harmless_and_ends_its_line(self, include: bool, short: Path) -> None:
-        given = answer(b"red \x1b[31m \xc3\xbc \xff\r\nend", "text/plain")
+        given = response(b"red \x1b[31m \xc3\xbc \xff\r\nend", "text/plain")
         with RawHost(short / "sock", given) as host:
             ours, theirs = pty.openpty()
             argv = [PROGRAM, "query", "/", "--socket", str(host.path), *(["-i"] if include else [])]

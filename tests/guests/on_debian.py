@@ -10,12 +10,12 @@ import pytest
 from tests.contract.test_commands import *  # noqa: F403  # the contract, run in these guests
 from tests.contract.test_events import *  # noqa: F403
 from tests.contract.test_image import *  # noqa: F403
-from tests.contract.test_rest import *  # noqa: F403
+from tests.contract.test_values_and_endpoints import *  # noqa: F403
 from tests.contract.test_restarts import *  # noqa: F403
 from tests.guests.debian import ZIPAPP
 from tests.hosts import PROGRAM, DaemonHost, Result
 from tests.hosts.daemon import environment
-from tests.terminal import Terminal
+from tests.support.terminal import Terminal
 
 _SETTINGS = (
     "PS1='ready> '; bind 'set enable-bracketed-paste off'; . /usr/share/bash-completion/bash_completion"

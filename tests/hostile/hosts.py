@@ -13,7 +13,7 @@ from pathlib import Path
 
 from devlxdctl import Client
 from tests.hosts.jobs import poll
-from tests.rawhost import RawHost, Script, answer
+from tests.support.raw_host import RawHost, Script, response
 
 VALUE = b"0123456789"
 """What the key `user.a` holds."""
@@ -24,7 +24,7 @@ JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 def value(body: bytes = VALUE, extra: str = "") -> bytes:
     """A good answer with the value of a key."""
-    return answer(body, "application/octet-stream", extra=extra)
+    return response(body, "application/octet-stream", extra=extra)
 
 
 def chunked(*chunks: tuple[bytes, bytes], head: bytes = HEAD, end: bytes = b"0\r\n\r\n") -> bytes:

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from devlxdctl import Client, DevLXDError, ExitStatus, NotFound, Query, TimedOut, UnexpectedAnswer
-from devlxdctl.guarded import HEAD as HEAD_LIMIT
-from devlxdctl.guarded import SLOWEST, GuardedSocket
-from tests.conftest import Result, run
+from devlxdctl import Client, DevLXDError, ExitStatus, NotFound, RawRequest, TimedOut, UnexpectedResponse
+from devlxdctl.http.limits import MAX_HEAD, MIN_RATE, LimitedSocket
 from tests.hostile.hosts import HEAD, JSON, VALUE, Endless, Once, chunked, client, resident, value
-from tests.rawhost import RawHost, answer
+from tests.support.program import Result, run
+from tests.support.raw_host import RawHost, response
 
-MISSING = answer(b"not found\n", "text/plain; charset=utf-8", "404 Not Found")
+MISSING = response(b"not found\n", "text/plain; charset=utf-8", "404 Not Found")
 STATE = b'{"state":"Started","location":"none"}'
 
 
@@ -27,7 +26,7 @@ def closes_after(given: bytes, path: Path) -> list[str]:
         for _ in range(len(given) + 1):
             with Client(path, wait=0) as asking:
                 try:
-                    found.append(asking.config_value("user.a"))
+                    found.append(asking.config_get("user.a"))
                 except DevLXDError as error:
                     found.append(type(error).__name__)
     return found
@@ -67,7 +66,7 @@ def test_a_no_cut_at_any_byte_is_no_other_answer(short: Path) -> None:
         chunked((b"6", VALUE[:6]), (b"4", VALUE[6:])),
         # As a stream of events without a websocket: it ends with the connection.
         b"HTTP/1.1 200 OK\nContent-Type: application/json\n\n",
-        answer(b"", status="204 No Content"),
+        response(b"", status="204 No Content"),
     ],
     ids=["length", "chunks", "no end", "nothing"],
 )
@@ -78,10 +77,10 @@ def test_what_a_query_gets_is_whole_or_there_is_an_error(given: bytes, short: Pa
         for _ in range(len(given) + 1):
             with Client(host.path, wait=0) as asking:
                 try:
-                    with asking.query(Query("GET", "/")) as reply:
+                    with asking.query(RawRequest("GET", "/")) as reply:
                         found.append(b"".join(reply.chunks()))
                 except DevLXDError as error:
-                    assert error.exit_status in (ExitStatus.UNREACHABLE, ExitStatus.TIMED_OUT)
+                    assert error.exit_status in (ExitStatus.HOST_UNAVAILABLE, ExitStatus.TIMED_OUT)
                     found.append(None)
     # Whether the line breaks behind the last chunk have come makes no difference.
     last = found.index(found[-1])
@@ -141,7 +140,7 @@ LIES = {
         "the answer is compressed, which was not asked for",
     ),
     "a redirect to another host": (
-        answer(b"", status="302 Found", extra="Location: http://127.0.0.1:9/\r\n"),
+        response(b"", status="302 Found", extra="Location: http://127.0.0.1:9/\r\n"),
         "the host answered with status 302",
     ),
     "a head of zeros": (b"\0" * 200, None),
@@ -157,9 +156,9 @@ def test_a_lie_is_an_error_and_quick(name: str, short: Path) -> None:
     started = time.monotonic()
     with client(short / "sock", given) as asking:
         try:
-            found = asking.config_value("user.a")
+            found = asking.config_get("user.a")
         except DevLXDError as error:
-            found = error.why.partition("; waited")[0]
+            found = error.problem.partition("; waited")[0]
             assert "\n" not in str(error)
     assert found == why or (why is None and found != VALUE.decode()), found
     assert time.monotonic() - started < 5
@@ -169,16 +168,16 @@ def test_a_lie_is_an_error_and_quick(name: str, short: Path) -> None:
     "status", [*range(150, 600, 100), 101, 201, 300, 400, 500, 103, 204, 206, 304, 418, 451, 511, 599, 999]
 )
 def test_any_status_but_200_is_an_error(status: int, short: Path) -> None:
-    given = answer(VALUE, "application/octet-stream", f"{status} Odd")
+    given = response(VALUE, "application/octet-stream", f"{status} Odd")
     with client(short / "sock", given) as asking, pytest.raises(DevLXDError) as caught:
-        asking.config_value("user.a")
+        asking.config_get("user.a")
     assert caught.value.http_status == status or isinstance(caught.value, TimedOut)
 
 
 def test_interim_answers_are_passed_over(short: Path) -> None:
     given = b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + value()
     with client(short / "sock", given) as asking:
-        assert asking.config_value("user.a") == VALUE.decode()
+        assert asking.config_get("user.a") == VALUE.decode()
 
 
 @pytest.mark.parametrize(
@@ -194,7 +193,7 @@ def test_a_head_without_end_ends(given: bytes, again: bytes, short: Path) -> Non
     with Endless(short / "sock", given, again) as host:
         result = run("state", socket=host.path)
     assert result == Result(1, b"", f"devlxdctl: {host.path}: {NO_HTTP}\n".encode())
-    assert host.sent < 4 * HEAD_LIMIT
+    assert host.sent < 4 * MAX_HEAD
     assert time.monotonic() - started < 10
 
 
@@ -210,17 +209,17 @@ def test_a_head_without_end_ends_a_query_too(given: bytes, again: bytes, short: 
     with Endless(short / "sock", given, again) as host:
         result = run("query", "/", socket=host.path, timeout=20)
     assert result == Result(1, b"", f"devlxdctl: {host.path}: {NO_HTTP}\n".encode())
-    assert host.sent < 4 * HEAD_LIMIT
+    assert host.sent < 4 * MAX_HEAD
 
 
 def test_a_body_without_end_ends(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("devlxdctl.stream.WHOLE", 8 << 20)
+    monkeypatch.setattr("devlxdctl.http.streaming.WHOLE", 8 << 20)
     before = resident()
     head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
     with Endless(short / "sock", head, b"10000\r\n" + b"x" * 65536 + b"\r\n") as host:
-        with Client(host.path, wait=0) as asking, pytest.raises(UnexpectedAnswer) as caught:
-            asking.config_value("user.a")
-    assert caught.value.why == f"the answer has more than {8 << 20} bytes"
+        with Client(host.path, wait=0) as asking, pytest.raises(UnexpectedResponse) as caught:
+            asking.config_get("user.a")
+    assert caught.value.problem == f"the answer has more than {8 << 20} bytes"
     assert resident() - before < 64 << 20
 
 
@@ -248,7 +247,7 @@ def test_a_host_that_sends_a_byte_now_and_then_is_silent_after_its_time(short: P
 
 def test_who_reads_slowly_is_not_taken_for_a_host_that_sends_slowly() -> None:
     """What counts is the time spent in waiting for bytes."""
-    ours, theirs = GuardedSocket(), socket.socket(socket.AF_UNIX)
+    ours, theirs = LimitedSocket(), socket.socket(socket.AF_UNIX)
     with ours, theirs, socket.socket(socket.AF_UNIX) as listener:
         listener.bind("")
         listener.listen(1)
@@ -257,9 +256,9 @@ def test_who_reads_slowly_is_not_taken_for_a_host_that_sends_slowly() -> None:
         peer, _ = listener.accept()
         with peer:
             for _ in range(3):
-                peer.sendall(b"x" * SLOWEST)
+                peer.sendall(b"x" * MIN_RATE)
                 time.sleep(0.1)  # a reader that does something else
-                assert ours.recv(SLOWEST) == b"x" * SLOWEST
+                assert ours.recv(MIN_RATE) == b"x" * MIN_RATE
 
 
 def test_a_socket_that_was_replaced_is_the_one_that_is_asked(short: Path) -> None:
@@ -268,14 +267,14 @@ def test_a_socket_that_was_replaced_is_the_one_that_is_asked(short: Path) -> Non
     with Client(path, wait=0) as asking:
         for number in range(3):
             with RawHost(path, value(b"%d" % number)):
-                assert asking.config_value("user.a") == str(number)
-                assert asking.config_value("user.a") == str(number)
+                assert asking.config_get("user.a") == str(number)
+                assert asking.config_get("user.a") == str(number)
             path.unlink()
 
 
 def test_a_404_is_a_404(short: Path) -> None:
     with client(short / "sock", MISSING) as asking, pytest.raises(NotFound):
-        asking.config_value("user.a")
+        asking.config_get("user.a")
 
 
 def test_the_catalogue_of_lies_in_the_words_of_the_command(short: Path) -> None:

@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from devlxdctl import Client, DevLXDError
-from devlxdctl.cli.events import _line
-from devlxdctl.cli.render import Document, Line, compact, rendered
-from devlxdctl.events import Event, Gap
-from devlxdctl.watch import Everything, Hints, Source
-from tests.conftest import run
+from devlxdctl.cli.commands.events import _event_line
+from devlxdctl.cli.output.render import Document, Line, compact_json, format_output
+from devlxdctl.events.stream import Event, Gap
+from devlxdctl.events.watch import Everything, PendingKeys, Source
 from tests.hostile.hosts import Once
-from tests.rawhost import answer
+from tests.support.program import run
+from tests.support.raw_host import response
 
 COMMANDS = {
     "versions": ("/", ["versions"]),
@@ -56,7 +56,7 @@ def test_what_is_no_answer_is_one_line(command: str, short: Path) -> None:
     name = ""
 
     def script(request: bytes) -> bytes:
-        return answer(DOCUMENTS[name])
+        return response(DOCUMENTS[name])
 
     with Once(short / "sock", script) as host:
         for name, _ in documents:
@@ -83,18 +83,18 @@ def test_any_document_is_an_answer_or_an_error(tree: Any, short: Path) -> None:
     """For each method of the client; the document is refused where it is no JSON."""
     path = short / "sock"
     path.unlink(missing_ok=True)
-    with Once(path, answer(json.dumps(tree).encode())), Client(path, wait=0) as client:
+    with Once(path, response(json.dumps(tree).encode())), Client(path, wait=0) as client:
         for method in (
             client.versions,
             client.state,
             client.is_ready,
             client.config_keys,
             client.devices,
-            client.pro_settings,
+            client.pro_status,
             client.pro_token,
         ):
             try:
-                shown = compact(method()).encode("utf-8")
+                shown = compact_json(method()).encode("utf-8")
             except DevLXDError as error:
                 assert error.exit_status != 0
             else:
@@ -114,7 +114,7 @@ events = texts | st.builds(
 @settings(deadline=None)
 @given(events)
 def test_any_event_is_a_line(text: str) -> None:
-    line = _line(Event(text))
+    line = _event_line(Event(text))
     assert isinstance(line, Line) and all(isinstance(cell, str) for cell in line.cells)
     assert "\n" not in line.json
 
@@ -122,7 +122,7 @@ def test_any_event_is_a_line(text: str) -> None:
 @settings(deadline=None)
 @given(st.lists(events.map(Event) | st.just(Gap(1.0)), max_size=5))
 def test_any_event_is_a_hint_or_a_reason_to_read_everything(items: list[Event | Gap]) -> None:
-    hints: Hints[str] = Hints(Source("config", "key", lambda key: True, lambda wanted: {}))
+    hints: PendingKeys[str] = PendingKeys(Source("config", "key", lambda key: True, lambda wanted: {}))
     for item in items:
         hints.put(item)
     while (found := hints.take()) is not None:
@@ -137,7 +137,7 @@ def test_a_deep_document_is_shown_or_refused(depth: int, terminal: bool) -> None
     for _ in range(depth):
         tree = {"a": tree}
     try:
-        shown = rendered(Document(tree), as_json=True, terminal=terminal)
+        shown = format_output(Document(tree), as_json=True, terminal=terminal)
     except DevLXDError as error:
         assert depth > 500
         assert str(error) == "JSON: the host's answer is nested too deeply to be shown"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from devlxdctl.cli.variables import assignments
+from devlxdctl.config.environment import format_assignments
 from tests.unit.test_quoting import names, values
 
 LIBRARIES = sorted(Path("/usr/lib").glob("**/systemd/libsystemd-shared-*.so"))
@@ -51,7 +51,7 @@ def is_utf8(named: dict[str, str]) -> bool:
 @example({"A": "'", "B": '\\"$x`id`\n\t # ;\r', "C": "\\\n", "D": "", "E": " x ", "F": "a'\"'\"'b"})
 def test_it_reads_the_values_back(named: dict[str, str]) -> None:
     """A value that is no UTF-8 makes it refuse the whole file, which it tells in its log."""
-    text = assignments(named).encode("utf-8", "surrogateescape")
+    text = format_assignments(named).encode("utf-8", "surrogateescape")
     status, found = read(text)
     if is_utf8(named):
         assert status == 0

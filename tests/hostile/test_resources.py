@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from devlxdctl.simulator import Simulator
-from tests.conftest import PROGRAM
 from tests.hostile.hosts import Pausing
 from tests.hosts.jobs import DEFAULT_SIGNALS
-from tests.rawhost import Script, accepted, answer
+from tests.support.program import PROGRAM
+from tests.support.raw_host import Script, response
 
 COMMANDS = {
     "state": ["state"],
@@ -29,14 +29,14 @@ COMMANDS = {
 
 
 @pytest.fixture
-def host(short: Path) -> Simulator:
+def simulator(short: Path) -> Simulator:
     return Simulator(short / "lxd" / "sock")
 
 
-def run(host: Simulator, *argv: str) -> subprocess.CompletedProcess[bytes]:
+def run(simulator: Simulator, *argv: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         argv,
-        env={"DEVLXD_SOCKET": str(host.path), "PATH": "/usr/bin:/bin"},
+        env={"DEVLXD_SOCKET": str(simulator.path), "PATH": "/usr/bin:/bin"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=30,
@@ -45,13 +45,13 @@ def run(host: Simulator, *argv: str) -> subprocess.CompletedProcess[bytes]:
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "watch"])
-def test_streams_that_are_closed(command: str, host: Simulator) -> None:
+def test_streams_that_are_closed(command: str, simulator: Simulator) -> None:
     """What has something to say on a closed stdout ends with 8, and all else as ever."""
     with host:
-        host.set({"user.role": "web"})
+        simulator.set({"user.role": "web"})
         for closed in itertools.chain.from_iterable(itertools.combinations((0, 1, 2), n) for n in (1, 2, 3)):
             shell = "exec " + "".join(f"{number}<&- " for number in closed) + '"$@"'
-            done = run(host, "sh", "-c", shell, "sh", PROGRAM, *COMMANDS[command])
+            done = run(simulator, "sh", "-c", shell, "sh", PROGRAM, *COMMANDS[command])
             silent = command == "events"
             expected = 8 if 1 in closed and not silent else 0
             assert done.returncode == expected, (closed, done)
@@ -60,13 +60,13 @@ def test_streams_that_are_closed(command: str, host: Simulator) -> None:
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "watch"])
-def test_few_descriptors(command: str, host: Simulator) -> None:
+def test_few_descriptors(command: str, simulator: Simulator) -> None:
     """Below what Python itself needs, that is Python's matter."""
     with host:
-        host.set({"user.role": "web"})
+        simulator.set({"user.role": "web"})
         ends = []
         for limit in (6, 7, 8, 9, 10, 12, 16):
-            done = run(host, "prlimit", f"--nofile={limit}", PROGRAM, *COMMANDS[command])
+            done = run(simulator, "prlimit", f"--nofile={limit}", PROGRAM, *COMMANDS[command])
             assert b"Traceback" not in done.stderr, (limit, done)
             assert done.returncode in (0, 1, 7, 8), (limit, done)
             if command != "doctor":
@@ -79,22 +79,24 @@ def test_few_descriptors(command: str, host: Simulator) -> None:
 @pytest.mark.parametrize(
     "argv", [["config", "watch"], ["wait", "config", "user.never"], ["ready", "--hold", "--interval", "0.1"]]
 )
-def test_a_signal_ends_it_at_any_moment(number: signal.Signals, argv: list[str], host: Simulator) -> None:
+def test_a_signal_ends_it_at_any_moment(
+    number: signal.Signals, argv: list[str], simulator: Simulator
+) -> None:
     """The moments are those at which the host has had so many requests."""
     for requests in range(1, 3):
         # A host each: what is still on its way from a program that was ended is no request of the next.
         with (
-            host,
+            simulator,
             subprocess.Popen(
                 [PROGRAM, *argv],
-                env={"DEVLXD_SOCKET": str(host.path)},
+                env={"DEVLXD_SOCKET": str(simulator.path)},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
             ) as program,
         ):
             try:
-                while len(host.requests) < requests and program.poll() is None:
+                while len(simulator.requests) < requests and program.poll() is None:
                     time.sleep(0.001)
                 program.send_signal(number)
                 if number is signal.SIGPIPE:  # ignored in Python: writing tells
@@ -116,7 +118,7 @@ WAITING = {
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 @pytest.mark.parametrize("command", WAITING)
 def test_a_signal_ends_it_while_an_answer_comes(command: str, number: signal.Signals, short: Path) -> None:
-    given: Script | bytes = answer(b'{"state":"Started"}') if command == "hold" else accepted
+    given: Script | bytes = response(b'{"state":"Started"}') if command == "hold" else accepted
     for pause in (0, 1, 30, 80):
         with (
             Pausing(short / "sock", given, pause) as host,
@@ -179,18 +181,18 @@ NOWHERE_TO_WRITE: dict[str, tuple[list[str], dict[str, str] | None]] = {
 @pytest.mark.parametrize("form", ["text", "json"])
 @pytest.mark.parametrize("command", NOWHERE_TO_WRITE)
 def test_without_a_home_or_a_place_to_write_to(
-    command: str, form: str, variables: list[str], host: Simulator
+    command: str, form: str, variables: list[str], simulator: Simulator
 ) -> None:
     argv, expected = NOWHERE_TO_WRITE[command]
     with host:
-        host.set({"user.role": "wéb"})
-        whole = [PROGRAM, "--socket", str(host.path), "-f", form, *argv]
+        simulator.set({"user.role": "wéb"})
+        whole = [PROGRAM, "--socket", str(simulator.path), "-f", form, *argv]
         confined = ["unshare", "--mount", "sh", "-c", READ_ONLY, "sh", *variables, *whole]
         with subprocess.Popen(confined, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
             if command == "watch":
                 assert program.stdout is not None
                 assert program.stdout.readline().decode() == FIRST[form]
-                host.set({"user.role": "db"})
+                simulator.set({"user.role": "db"})
             stdout, stderr = program.communicate(timeout=30)
         assert (program.returncode, stderr) == (0, b"")
-        assert stdout == (run(host, *whole).stdout if expected is None else expected[form].encode())
+        assert stdout == (run(simulator, *whole).stdout if expected is None else expected[form].encode())

@@ -20,11 +20,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PROGRAM, Result
-from tests.exports import FINGERPRINT, IMAGE, METADATA, ROOTFS, SPLIT_FINGERPRINT, rest, split, unified
 from tests.hostile.hosts import Pausing, PausingLater
 from tests.hosts.jobs import DEFAULT_SIGNALS, poll
-from tests.rawhost import RawHost, answer
+from tests.support.exports import (
+    FINGERPRINT,
+    IMAGE,
+    METADATA,
+    ROOTFS,
+    SPLIT_FINGERPRINT,
+    rest,
+    split,
+    unified,
+)
+from tests.support.program import PROGRAM, Result
+from tests.support.raw_host import RawHost, response
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 UNIFIED_NAME = f"{FINGERPRINT}.tar.xz"
@@ -103,7 +112,7 @@ TARGETS = {
     "split": Target(SPLIT, SPLIT_EXPORT, PARTS),
     "split, forced": Target(SPLIT, (*SPLIT_EXPORT, "--force"), PARTS, True),
     "a token": Target(
-        answer(b'{"guest_token":"secret"}'), ("pro", "token", "--raw", "-o", "file"), {"file": b"secret\n"}
+        response(b'{"guest_token":"secret"}'), ("pro", "token", "--raw", "-o", "file"), {"file": b"secret\n"}
     ),
 }
 

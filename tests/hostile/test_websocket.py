@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from devlxdctl import DevLXDError
-from devlxdctl.events import TYPES, Event, Events, Gap, Item, Queue
-from devlxdctl.session import HostSession
+from devlxdctl.events.stream import TYPES, Event, Events, Gap, Item, Queue
+from devlxdctl.http.session import Session
 from tests.hostile.hosts import Endless, Once, frame, resident
-from tests.rawhost import RawHost, accepted, answer
+from tests.support.raw_host import RawHost, response, websocket_accept
 
 GOOD = b'{"type":"config","metadata":{"key":"user.a"}}'
 
@@ -23,7 +23,7 @@ class Then(RawHost):
     """Accepts a websocket, and sends these bytes once; from then on, a good event to each connection."""
 
     def __init__(self, path: Path, first: bytes) -> None:
-        super().__init__(path, accepted)
+        super().__init__(path, websocket_accept)
         self._first: bytes | None = first
 
     def __enter__(self) -> Then:
@@ -43,7 +43,7 @@ class Staying(RawHost):
     """Accepts a websocket, sends these bytes, and keeps the connection."""
 
     def __init__(self, path: Path, frames: bytes) -> None:
-        super().__init__(path, accepted)
+        super().__init__(path, websocket_accept)
         self._frames = frames
 
     def _send(self, connection: socket.socket, given: bytes) -> None:
@@ -54,7 +54,7 @@ class Staying(RawHost):
 
 def events(path: Path) -> Events[Item]:
     queue: Queue = Queue()
-    return Events(HostSession(path), TYPES, queue)
+    return Events(Session(path), TYPES, queue)
 
 
 FRAMES = {
@@ -114,10 +114,10 @@ def test_a_message_in_frames_of_a_byte_is_one(short: Path) -> None:
 
 def test_a_handshake_cut_at_any_byte_is_no_stream(short: Path) -> None:
     sizes = iter(range(1000))
-    with Once(short / "sock", lambda request: accepted(request)[: next(sizes)]) as host:
-        for _ in range(len(accepted(b"")) - len("\r\n")):
+    with Once(short / "sock", lambda request: websocket_accept(request)[: next(sizes)]) as host:
+        for _ in range(len(websocket_accept(b"")) - len("\r\n")):
             with pytest.raises(DevLXDError):
-                Events(HostSession(host.path, wait=0), TYPES, Queue())
+                Events(Session(host.path, wait=0), TYPES, Queue())
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_masked_frame_is_read_or_a_gap_and_nothing_else(short: Path) -> None:
 
 @pytest.mark.parametrize("again", [b"x" * 65536, frame(b"x" * 65000, 0, False)])
 def test_a_message_without_end_is_a_gap(again: bytes, short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("devlxdctl.events.READ_AHEAD", 4 << 20)
+    monkeypatch.setattr("devlxdctl.events.stream.MAX_BACKLOG", 4 << 20)
     start = frame(b"", length=1 << 62) if again[0] == ord("x") else frame(b"", 1, False)
     before = resident()
 
@@ -151,14 +151,14 @@ def test_a_message_without_end_is_a_gap(again: bytes, short: Path, monkeypatch: 
         def _send(self, connection: socket.socket, given: bytes) -> None:
             super()._send(connection, given + start)
 
-    with Message(short / "sock", accepted, again) as host, events(host.path) as stream:
+    with Message(short / "sock", websocket_accept, again) as host, events(host.path) as stream:
         assert isinstance(stream.get(20), Gap)
     assert resident() - before < 64 << 20
 
 
 def test_a_host_that_drops_each_connection_at_once_is_not_hammered(short: Path) -> None:
     """And its gaps are one, however many they are."""
-    with Once(short / "sock", accepted) as host, events(host.path) as stream:
+    with Once(short / "sock", websocket_accept) as host, events(host.path) as stream:
         time.sleep(1)  # what is counted is how often it is asked in that time
         asked = host.connections
         assert isinstance(stream.get(0), Gap)
@@ -170,9 +170,9 @@ REFUSALS = {
     b"Sec-WebSocket-Accept: AAAA\r\n\r\n",
     "no accept": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
     "no upgrade": b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
-    "a success without one": answer(b"{}"),
-    "a redirect": answer(b"", status="301 Moved", extra="Location: ws://127.0.0.1:9/\r\n"),
-    "a body of exabytes": answer(b"no", status="400 Bad Request", length=1 << 62),
+    "a success without one": response(b"{}"),
+    "a redirect": response(b"", status="301 Moved", extra="Location: ws://127.0.0.1:9/\r\n"),
+    "a body of exabytes": response(b"no", status="400 Bad Request", length=1 << 62),
     "a length of many digits": b"HTTP/1.1 400 X\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
     "a length below zero": b"HTTP/1.1 400 X\r\nContent-Length: -5\r\n\r\n",
     "no UTF-8": b"HTTP/1.1 101 \xff\r\n\r\n",
@@ -185,16 +185,16 @@ REFUSALS = {
 @pytest.mark.parametrize("name", REFUSALS)
 def test_a_refused_upgrade_is_an_error(name: str, short: Path) -> None:
     with Once(short / "sock", REFUSALS[name]) as host, pytest.raises(DevLXDError) as caught:
-        Events(HostSession(host.path, wait=0), TYPES, Queue())
+        Events(Session(host.path, wait=0), TYPES, Queue())
     assert "\n" not in str(caught.value)
 
 
 def test_a_redirect_is_followed_nowhere(short: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as elsewhere:
         location = f"Location: ws://127.0.0.1:{elsewhere.getsockname()[1]}/1.0/events\r\n"
-        with Once(short / "sock", answer(b"", status="302 Found", extra=location)) as host:
+        with Once(short / "sock", response(b"", status="302 Found", extra=location)) as host:
             with pytest.raises(DevLXDError):
-                Events(HostSession(host.path, wait=0), TYPES, Queue())
+                Events(Session(host.path, wait=0), TYPES, Queue())
             assert len(host.requests) == 1
         elsewhere.setblocking(False)
         with pytest.raises(BlockingIOError):
@@ -204,4 +204,4 @@ def test_a_redirect_is_followed_nowhere(short: Path) -> None:
 def test_a_handshake_without_end_ends(short: Path) -> None:
     with Endless(short / "sock", b"HTTP/1.1 101 X\r\n", b"X: y\r\n" * 1000) as host:
         with pytest.raises(DevLXDError, match="does not speak HTTP"):
-            Events(HostSession(host.path, wait=0), TYPES, Queue())
+            Events(Session(host.path, wait=0), TYPES, Queue())

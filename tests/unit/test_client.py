@@ -13,14 +13,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import devlxdctl
-from devlxdctl import Client, InvalidRequest, NotFound, NotPermitted, NotSupported, TimedOut, UnexpectedAnswer
+from devlxdctl import (
+    Client,
+    InvalidRequest,
+    NotFound,
+    NotSupported,
+    PermissionDenied,
+    TimedOut,
+    UnexpectedResponse,
+)
 from devlxdctl.simulator import Simulator
-from tests.rawhost import RawHost, answer
+from tests.support.raw_host import RawHost, response
 
 EMPTY = "config: {}\n"
-READY = answer(b'{"state":"Ready"}')
-STARTED = answer(b'{"state":"Started"}')
-NOTHING = answer(b"", "application/octet-stream")
+READY = response(b'{"state":"Ready"}')
+STARTED = response(b'{"state":"Started"}')
+NOTHING = response(b"", "application/octet-stream")
 
 
 @pytest.fixture
@@ -98,22 +106,22 @@ def test_a_closed_client_connects_again(simulate: Callable[..., Simulator]) -> N
 def test_a_key_that_goes_between_list_and_read_is_left_out(short: Path) -> None:
     def script(request: bytes) -> bytes:
         if request.startswith(b"GET /1.0/config HTTP"):
-            return answer(json.dumps([f"/1.0/config/user.{name}" for name in "cab"]).encode())
+            return response(json.dumps([f"/1.0/config/user.{name}" for name in "cab"]).encode())
         if b"user.b" in request:
-            return answer(b"not found\n", "text/plain", "404 Not Found")
-        return answer(request[len(b"GET /1.0/config/user.") :][:1], "application/octet-stream")
+            return response(b"not found\n", "text/plain", "404 Not Found")
+        return response(request[len(b"GET /1.0/config/user.") :][:1], "application/octet-stream")
 
     with RawHost(short / "sock", script) as host, Client(host.path) as client:
         assert client.config() == {"user.a": "a", "user.c": "c"}
         assert list(client.config()) == ["user.a", "user.c"]
         with pytest.raises(NotFound, match=r"^user\.b: not set on this instance$"):
-            client.config_value("user.b")
+            client.config_get("user.b")
 
 
 def test_a_forbidden_key_among_many_is_an_error(simulate: Callable[..., Simulator]) -> None:
     host = simulate("config: {user.a: '1'}")
-    with Client(host.path) as client, pytest.raises(NotPermitted) as caught:
-        client.config_values(["user.a", "limits.cpu", "user.b"], default="")
+    with Client(host.path) as client, pytest.raises(PermissionDenied) as caught:
+        client.config_get_many(["user.a", "limits.cpu", "user.b"], default="")
     assert caught.value.http_status == 403
 
 
@@ -125,7 +133,7 @@ def test_a_forbidden_key_among_many_is_an_error(simulate: Callable[..., Simulato
 def test_any_key_and_any_value_is_read_as_it_was_set(key: str, value: str, any_key_host: Simulator) -> None:
     any_key_host.set({key: value})
     with Client(any_key_host.path) as client:
-        assert client.config_value(key) == value
+        assert client.config_get(key) == value
         assert client.config([key.replace("[", "[[]").replace("?", "[?]").replace("*", "[*]")]) == {
             key: value
         }
@@ -141,28 +149,28 @@ def any_key_host(simulate: Callable[..., Simulator]) -> Simulator:
 def test_keys_that_would_be_another_path_are_not_asked_for(key: str, short: Path) -> None:
     with RawHost(short / "sock", None) as host, Client(host.path) as client:
         with pytest.raises(InvalidRequest):
-            client.config_value(key)
+            client.config_get(key)
         assert host.requests == []
 
 
 def test_a_value_that_is_no_utf8_comes_back_to_the_byte(short: Path) -> None:
-    with RawHost(short / "sock", answer(b"\xff\xfe\x00a", "application/octet-stream")) as host:
+    with RawHost(short / "sock", response(b"\xff\xfe\x00a", "application/octet-stream")) as host:
         with Client(host.path) as client:
-            assert client.config_value("user.a").encode("utf-8", "surrogateescape") == b"\xff\xfe\x00a"
+            assert client.config_get("user.a").encode("utf-8", "surrogateescape") == b"\xff\xfe\x00a"
 
 
 @pytest.mark.parametrize(
     ("given", "error"),
     [
-        (answer(b'["/1.0"]\n'), "user.a: the answer is application/json, and no value"),
-        (answer(b"<a>", "text/html"), "user.a: the answer is text/html, and no value"),
+        (response(b'["/1.0"]\n'), "user.a: the answer is application/json, and no value"),
+        (response(b"<a>", "text/html"), "user.a: the answer is text/html, and no value"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", "user.a: the answer is of no type, and no value"),
     ],
 )
 def test_what_is_no_value_is_not_taken_for_one(given: bytes, error: str, short: Path) -> None:
     with RawHost(short / "sock", given) as host, Client(host.path) as client:
-        with pytest.raises(UnexpectedAnswer) as caught:
-            client.config_value("user.a")
+        with pytest.raises(UnexpectedResponse) as caught:
+            client.config_get("user.a")
     assert str(caught.value) == error
 
 
@@ -180,8 +188,8 @@ def test_what_is_no_value_is_not_taken_for_one(given: bytes, error: str, short: 
     ],
 )
 def test_answers_of_another_shape_are_not_taken(method: str, body: bytes, short: Path) -> None:
-    with RawHost(short / "sock", answer(body)) as host, Client(host.path) as client:
-        with pytest.raises(UnexpectedAnswer):
+    with RawHost(short / "sock", response(body)) as host, Client(host.path) as client:
+        with pytest.raises(UnexpectedResponse):
             getattr(client, method)()
 
 
@@ -191,10 +199,10 @@ class TestVirtualMachine:
     def test_keys_that_its_agent_decodes_twice_are_refused(self, simulate: Callable[..., Simulator]) -> None:
         host = simulate(self.GUEST)
         with Client(host.path) as client:
-            assert client.config_value("user.a") == "1"
+            assert client.config_get("user.a") == "1"
             for key in ("user.a/b", "user.50%"):
                 with pytest.raises(NotSupported) as caught:
-                    client.config_value(key)
+                    client.config_get(key)
                 assert str(caught.value) == f"{key}: in a virtual machine, keys with % or / cannot be read"
 
     def test_and_are_left_out_with_a_warning(
@@ -224,7 +232,7 @@ class TestReady:
 
     def test_after_a_restart_there_is_a_second_look(self, short: Path) -> None:
         """The daemon is back, takes Ready, confirms it, and forgets it a moment later."""
-        starting = answer(b"starting\n", "text/plain", "500 Internal Server Error")
+        starting = response(b"starting\n", "text/plain", "500 Internal Server Error")
         script = self.script(starting, NOTHING, READY, STARTED, NOTHING, READY)
         with RawHost(short / "sock", script) as host, Client(host.path) as client:
             client.set_ready()
@@ -263,7 +271,7 @@ class TestReady:
 class TestToken:
     def test_it_is_sent_with_every_request(self, short: Path) -> None:
         tokens = iter(["one", "two"])
-        with RawHost(short / "sock", answer(b'["/1.0"]')) as host:
+        with RawHost(short / "sock", response(b'["/1.0"]')) as host:
             with Client(host.path, token=lambda: next(tokens)) as client:
                 client.versions()
                 client.versions()
@@ -272,13 +280,13 @@ class TestToken:
         ] * 2
 
     def test_without_one_nothing_is_sent(self, short: Path) -> None:
-        with RawHost(short / "sock", answer(b'["/1.0"]')) as host, Client(host.path) as client:
+        with RawHost(short / "sock", response(b'["/1.0"]')) as host, Client(host.path) as client:
             client.versions()
         assert b"uthorization" not in host.requests[0]
 
     @pytest.mark.parametrize("token", ["a b", "a\nb", "ü", "\x1b"])
     def test_one_that_cannot_be_sent_is_refused_without_being_shown(self, token: str, short: Path) -> None:
-        with RawHost(short / "sock", answer(b'["/1.0"]')) as host, Client(host.path, token=token) as client:
+        with RawHost(short / "sock", response(b'["/1.0"]')) as host, Client(host.path, token=token) as client:
             with pytest.raises(InvalidRequest) as caught:
                 client.versions()
         assert str(caught.value) == "bearer token: it holds characters that no token has"

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from devlxdctl import NotPermitted, NotSupported, UnexpectedAnswer
-from devlxdctl.events import READ_AHEAD, TYPES, Backlog, Dropped, Event, Events, Gap, Item, Queue
-from devlxdctl.session import HostSession
+from devlxdctl import NotSupported, PermissionDenied, UnexpectedResponse
+from devlxdctl.events.stream import MAX_BACKLOG, TYPES, Backlog, Dropped, Event, Events, Gap, Item, Queue
+from devlxdctl.http.session import Session
 from devlxdctl.simulator import Simulator
 from devlxdctl.simulator.profiles import LXD_6
-from tests.rawhost import RawHost, accepted, answer
+from tests.support.raw_host import RawHost, response
 
 MESSAGE = b'{"type":"config","timestamp":"t","metadata":{"key":"user.a","old_value":"","value":"1"}}\n'
 
@@ -48,7 +48,7 @@ class FrameHost(RawHost):
 @contextmanager
 def listening(path: Path, output: int | None = None) -> Iterator[Events[Item]]:
     queue: Backlog[Item] = Queue()
-    with Events(HostSession(path), TYPES, queue, output) as events:
+    with Events(Session(path), TYPES, queue, output) as events:
         yield events
 
 
@@ -76,7 +76,7 @@ def test_events_come_as_the_host_sends_them(short: Path) -> None:
 
 def test_the_types_are_always_sent_and_so_is_a_token(short: Path) -> None:
     with FrameHost(short / "sock", b"") as host:
-        session = HostSession(host.path, token="secret")
+        session = Session(host.path, token="secret")
         Events(session, ["device"], Queue()).close()
     assert host.requests[0].startswith(b"GET /1.0/events?type=device HTTP/1.1\r\n")
     assert b"\r\nAuthorization: Bearer secret\r\n" in host.requests[0]
@@ -99,21 +99,21 @@ def test_what_is_no_utf8_comes_back_to_the_byte(short: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "error"),
     [
-        (answer(b"Access denied\n", "text/plain", "401 Unauthorized"), NotPermitted),
-        (answer(b"Forbidden\ninternal server error\n", "text/plain", "403 Forbidden"), NotPermitted),
-        (answer(b"404 page not found\n", "text/plain", "404 Not Found"), NotSupported),
-        (answer(b'["/1.0"]\n'), UnexpectedAnswer),
+        (response(b"Access denied\n", "text/plain", "401 Unauthorized"), PermissionDenied),
+        (response(b"Forbidden\ninternal server error\n", "text/plain", "403 Forbidden"), PermissionDenied),
+        (response(b"404 page not found\n", "text/plain", "404 Not Found"), NotSupported),
+        (response(b'["/1.0"]\n'), UnexpectedResponse),
         (
-            answer(b"", status="307 Temporary Redirect", extra="Location: ws://127.0.0.1:9/\r\n"),
-            UnexpectedAnswer,
+            response(b"", status="307 Temporary Redirect", extra="Location: ws://127.0.0.1:9/\r\n"),
+            UnexpectedResponse,
         ),
-        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n", UnexpectedAnswer),
-        (b"hello\r\n\r\n", UnexpectedAnswer),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n", UnexpectedResponse),
+        (b"hello\r\n\r\n", UnexpectedResponse),
     ],
 )
 def test_a_refused_upgrade_is_an_error(given: bytes, error: type[Exception], short: Path) -> None:
     with RawHost(short / "sock", given) as host, pytest.raises(error):
-        Events(HostSession(host.path), TYPES, Queue())
+        Events(Session(host.path), TYPES, Queue())
 
 
 @pytest.mark.parametrize("end", [b"", frame(b"\x03\xe8", 8), frame(b"x" * 126, 9), b"\xff\xff"])
@@ -147,7 +147,7 @@ def test_switching_the_api_off_and_on_is_borne(short: Path) -> None:
 
 
 def test_a_401_later_is_for_good(short: Path) -> None:
-    answers = iter([None, answer(b"no\n", "text/plain", "401 Unauthorized")])
+    answers = iter([None, response(b"no\n", "text/plain", "401 Unauthorized")])
 
     class Once(FrameHost):
         def _send(self, connection: socket.socket, given: bytes) -> None:
@@ -160,7 +160,7 @@ def test_a_401_later_is_for_good(short: Path) -> None:
 
     with Once(short / "sock", b"") as host, listening(host.path) as events:
         assert isinstance(get(events), Event)
-        with pytest.raises(NotPermitted):
+        with pytest.raises(PermissionDenied):
             events.get(10)
 
 
@@ -183,7 +183,7 @@ def test_what_comes_beyond_the_read_ahead_is_dropped_and_counted() -> None:
     for _ in range(70):
         queue.put(large)
     queue.put(small)
-    fitting = READ_AHEAD // 1_000_000
+    fitting = MAX_BACKLOG // 1_000_000
     for _ in range(fitting):
         assert queue.take() == large
     assert queue.take() == Dropped(70 - fitting)
@@ -199,7 +199,7 @@ def test_what_comes_beyond_the_read_ahead_is_dropped_and_counted() -> None:
 
 def test_closing_does_not_wait_for_a_host_that_hangs(short: Path) -> None:
     with FrameHost(short / "sock", b"") as host:
-        events = Events(HostSession(host.path), TYPES, Queue())
+        events = Events(Session(host.path), TYPES, Queue())
         started = time.monotonic()
         events.close()
         events.close()

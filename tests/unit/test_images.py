@@ -1,4 +1,4 @@
-"""`Client.image_export`: what hosts send, well and badly, and the files that come of it."""
+"""`Client.export_image`: what hosts send, well and badly, and the files that come of it."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from devlxdctl import (
     BadData,
     Client,
     DevLXDError,
-    Export,
     ExportedFile,
+    ExportedImage,
+    HostUnavailable,
     InvalidRequest,
     NotFound,
-    NotPermitted,
     NotSupported,
-    UnexpectedAnswer,
-    Unreachable,
+    PermissionDenied,
+    UnexpectedResponse,
 )
-from devlxdctl.images import CONTINUATIONS, PIECE
+from devlxdctl.images.export import MAX_RESUMES, PIECE_SIZE
 from devlxdctl.simulator import Simulator
-from tests.exports import (
+from tests.support.exports import (
     BOUNDARY,
     END,
     FINGERPRINT,
@@ -40,7 +40,7 @@ from tests.exports import (
     split,
     unified,
 )
-from tests.rawhost import RawHost, Script, answer
+from tests.support.raw_host import RawHost, Script, response
 
 META_NAME, ROOTFS_NAME = f"meta-{SPLIT_FINGERPRINT}.tar.xz", f"{SPLIT_FINGERPRINT}.squashfs"
 
@@ -52,11 +52,13 @@ def to(short: Path) -> Path:
     return path
 
 
-def export(short: Path, script: Script | bytes, fingerprint: str = FINGERPRINT, **how: object) -> Export:
+def export(
+    short: Path, script: Script | bytes, fingerprint: str = FINGERPRINT, **how: object
+) -> ExportedImage:
     """Exports into the directory `to`, from a host that answers with `script`."""
     (short / "sock").unlink(missing_ok=True)
     with RawHost(short / "sock", script) as host, Client(host.path) as client:
-        return client.image_export(fingerprint, short / "to", **how)  # type: ignore[arg-type]
+        return client.export_image(fingerprint, short / "to", **how)  # type: ignore[arg-type]
 
 
 def content(directory: Path) -> dict[str, bytes]:
@@ -67,7 +69,9 @@ class TestGoodImages:
     def test_unified(self, short: Path, to: Path) -> None:
         found = export(short, unified())
         name = f"{FINGERPRINT}.tar.xz"
-        assert found == Export(FINGERPRINT, "unified", (ExportedFile(name, f"{to}/{name}", len(IMAGE)),))
+        assert found == ExportedImage(
+            FINGERPRINT, "unified", (ExportedFile(name, f"{to}/{name}", len(IMAGE)),)
+        )
         assert content(to) == {name: IMAGE}
 
     def test_split(self, short: Path, to: Path) -> None:
@@ -76,7 +80,7 @@ class TestGoodImages:
             ExportedFile(META_NAME, f"{to}/{META_NAME}", len(METADATA)),
             ExportedFile(ROOTFS_NAME, f"{to}/{ROOTFS_NAME}", len(ROOTFS)),
         )
-        assert found == Export(SPLIT_FINGERPRINT, "split", files)
+        assert found == ExportedImage(SPLIT_FINGERPRINT, "split", files)
         assert content(to) == {META_NAME: METADATA, ROOTFS_NAME: ROOTFS}
 
     def test_split_with_something_before_the_first_part(self, short: Path, to: Path) -> None:
@@ -99,37 +103,37 @@ class TestGoodImages:
 
     def test_to_a_file(self, short: Path, to: Path) -> None:
         with RawHost(short / "sock", unified()) as host, Client(host.path) as client:
-            found = client.image_export(FINGERPRINT, to / "image")
+            found = client.export_image(FINGERPRINT, to / "image")
         assert found.files == (ExportedFile("image", f"{to}/image", len(IMAGE)),)
         assert content(to) == {"image": IMAGE}
 
     def test_to_a_stream(self, short: Path) -> None:
         stream = io.BytesIO()
         with RawHost(short / "sock", unified()) as host, Client(host.path) as client:
-            assert client.image_export(FINGERPRINT, stream) == Export(FINGERPRINT, "unified", ())
+            assert client.export_image(FINGERPRINT, stream) == ExportedImage(FINGERPRINT, "unified", ())
         assert stream.getvalue() == IMAGE
 
     def test_a_fingerprint_in_either_case_is_asked_for_in_lower_case(self, short: Path, to: Path) -> None:
         with RawHost(short / "sock", unified()) as host, Client(host.path) as client:
-            assert client.image_export(FINGERPRINT.upper(), to).fingerprint == FINGERPRINT
+            assert client.export_image(FINGERPRINT.upper(), to).fingerprint == FINGERPRINT
             assert host.requests[0].startswith(f"GET /1.0/images/{FINGERPRINT}/export HTTP".encode())
 
     def test_the_progress_is_told(self, short: Path, to: Path) -> None:
-        image = os.urandom(2 * PIECE + 1)
+        image = os.urandom(2 * PIECE_SIZE + 1)
         told: list[tuple[int, int | None]] = []
 
         def tell(done: int, total: int | None) -> None:
             told.append((done, total))
 
         export(short, unified(image), hashlib.sha256(image).hexdigest(), progress=tell)
-        assert told == [(size, len(image)) for size in (PIECE, 2 * PIECE, 2 * PIECE + 1)]
+        assert told == [(size, len(image)) for size in (PIECE_SIZE, 2 * PIECE_SIZE, 2 * PIECE_SIZE + 1)]
         told.clear()
         export(short, split(), SPLIT_FINGERPRINT, progress=tell)
         assert told[-1] == (len(METADATA + ROOTFS), None)
 
     def test_a_boundary_anywhere_about_the_border_of_what_is_read(self, short: Path, to: Path) -> None:
         head = len(part("metadata", "m", b""))
-        for size in range(PIECE - head - 30, PIECE - head + 30):
+        for size in range(PIECE_SIZE - head - 30, PIECE_SIZE - head + 30):
             metadata = b"\r\n--79a5" * (size // 8) + b"x" * (size % 8)
             parts = (part("metadata", "m", metadata), part("rootfs", "r", b"r"))
             export(short, split(*parts), hashlib.sha256(metadata + b"r").hexdigest(), overwrite=True)
@@ -142,7 +146,7 @@ class TestGoodImages:
             f"simulator: {{images: [{{size: 300kB, type: {kind}}}]}}\n"
         )
         with Simulator(short / "sock", short / "guest.yaml") as host, Client(host.path) as client:
-            client.image_export(host.show()["images"][0]["fingerprint"], to)
+            client.export_image(host.show()["images"][0]["fingerprint"], to)
             client.versions()
             assert host.connections == 1
 
@@ -181,7 +185,7 @@ class TestNames:
 
 
 def failure(error: DevLXDError) -> tuple[type[DevLXDError], str, str]:
-    return type(error), error.what, error.why
+    return type(error), error.subject, error.problem
 
 
 OTHER = hashlib.sha256(IMAGE[:-1]).hexdigest()
@@ -195,80 +199,84 @@ BAD: dict[str, tuple[bytes, type[DevLXDError], str]] = {
         BadData,
         f"the {len(IMAGE) - 1} bytes that came have another SHA-256, {OTHER}",
     ),
-    "no image": (answer(b"<html>", "text/html"), UnexpectedAnswer, "the answer is text/html, and no image"),
+    "no image": (
+        response(b"<html>", "text/html"),
+        UnexpectedResponse,
+        "the answer is text/html, and no image",
+    ),
     "no type": (
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
-        UnexpectedAnswer,
+        UnexpectedResponse,
         "the answer is of no type, and no image",
     ),
     "LXD 6.9 on a path that it does not know": (
-        answer(b'["/1.0"]\n'),
+        response(b'["/1.0"]\n'),
         NotSupported,
         "this host does not offer it",
     ),
     "403 in text": (
-        answer(b"not authorized\n", TEXT, "403 Forbidden"),
-        NotPermitted,
+        response(b"not authorized\n", TEXT, "403 Forbidden"),
+        PermissionDenied,
         "not permitted: not authorized",
     ),
     "403 in JSON": (
-        answer((MAIN_API % (403, "Forbidden")).encode(), JSON, "403 Forbidden"),
-        NotPermitted,
+        response((MAIN_API % (403, "Forbidden")).encode(), JSON, "403 Forbidden"),
+        PermissionDenied,
         "not permitted: Forbidden",
     ),
     "404 in JSON": (
-        answer((MAIN_API % (404, "Image not found")).encode(), JSON, "404 Not Found"),
+        response((MAIN_API % (404, "Image not found")).encode(), JSON, "404 Not Found"),
         NotFound,
         ABSENT,
     ),
     "404 in text": (
-        answer(b"404 page not found\n", TEXT, "404 Not Found"),
+        response(b"404 page not found\n", TEXT, "404 Not Found"),
         NotSupported,
         "this host does not offer it, or it is private: both look the same from here: 404 page not found",
     ),
     "a range that was not asked for": (
-        answer(IMAGE, UNIFIED, "206 Partial Content"),
-        UnexpectedAnswer,
+        response(IMAGE, UNIFIED, "206 Partial Content"),
+        UnexpectedResponse,
         "the host answered with status 206",
     ),
     "another boundary": (
         split(kind="multipart/form-data; boundary=xyz"),
-        UnexpectedAnswer,
+        UnexpectedResponse,
         "the answer is multipart, without the parts of an image",
     ),
     "no boundary": (
         split(kind="multipart/form-data"),
-        UnexpectedAnswer,
+        UnexpectedResponse,
         "the answer is no multipart: Empty boundary",
     ),
     "a header that is none": (
         split(f"--{BOUNDARY}\r\nx\r\n\r\n".encode()),
-        UnexpectedAnswer,
+        UnexpectedResponse,
         "the answer is no multipart: Malformed segment header",
     ),
     "no metadata": (
         split(PARTS[1]),
-        UnexpectedAnswer,
+        UnexpectedResponse,
         "the part rootfs of a split image is out of place",
     ),
     "the parts swapped": (
         split(*PARTS[::-1]),
-        UnexpectedAnswer,
+        UnexpectedResponse,
         "the part rootfs of a split image is out of place",
     ),
     "a part too many": (
         split(*PARTS, part("rootfs", "x", b"x")),
-        UnexpectedAnswer,
+        UnexpectedResponse,
         "the part rootfs of a split image is out of place",
     ),
     "a part without a name": (
         split(PARTS[0].replace(b' name="metadata";', b"")),
-        UnexpectedAnswer,
+        UnexpectedResponse,
         "the part without a name of a split image is out of place",
     ),
     "both parts of one name": (
         split(part("metadata", "a", METADATA), part("rootfs", "a", ROOTFS)),
-        UnexpectedAnswer,
+        UnexpectedResponse,
         "both of its parts are called a",
     ),
     "no rootfs": (
@@ -278,7 +286,7 @@ BAD: dict[str, tuple[bytes, type[DevLXDError], str]] = {
     ),
     "no parts": (
         split(b"", end=END),
-        UnexpectedAnswer,
+        UnexpectedResponse,
         "the answer is multipart, without the parts of an image",
     ),
     "no end": (
@@ -288,52 +296,52 @@ BAD: dict[str, tuple[bytes, type[DevLXDError], str]] = {
     ),
     "a lying length of a part": (
         split(PARTS[0].replace(b"\r\n\r\n", b"\r\nContent-Length: 10\r\n\r\n", 1)),
-        UnexpectedAnswer,
+        UnexpectedResponse,
         "the answer is no multipart: Segment Content-Length exceeded",
     ),
     "a third part": (
         split(*PARTS, part("other", "x", b"x")),
-        UnexpectedAnswer,
+        UnexpectedResponse,
         "the part other of a split image is out of place",
     ),
     "a part of another name": (
         split(PARTS[0], part("other", "x", ROOTFS)),
-        UnexpectedAnswer,
+        UnexpectedResponse,
         "the part other of a split image is out of place",
     ),
     "the metadata twice": (
         split(PARTS[0], PARTS[0], PARTS[1]),
-        UnexpectedAnswer,
+        UnexpectedResponse,
         "the part metadata of a split image is out of place",
     ),
     "a part whose head has no end": (
         split(PARTS[0].replace(b"\r\n\r\n", b"\r\nX: " + b"x" * 1_000_000 + b"\r\n\r\n", 1), PARTS[1]),
-        UnexpectedAnswer,
+        UnexpectedResponse,
         "the answer is no multipart: Maximum segment header length exceeded",
     ),
     "a part with many headers": (
         split(PARTS[0].replace(b"\r\n\r\n", b"\r\nX: x" * 1000 + b"\r\n\r\n", 1), PARTS[1]),
-        UnexpectedAnswer,
+        UnexpectedResponse,
         "the answer is no multipart: Maximum segment header count exceeded",
     ),
     "a part without a disposition": (
         split(PARTS[0].replace(b"Content-Disposition", b"X-Disposition"), PARTS[1]),
-        UnexpectedAnswer,
+        UnexpectedResponse,
         "the answer is no multipart: Missing Content-Disposition segment header",
     ),
     "bare line feeds": (
         split(*(each.replace(b"\r\n", b"\n") for each in PARTS)),
-        UnexpectedAnswer,
+        UnexpectedResponse,
         "the answer is no multipart: Invalid line break after first boundary",
     ),
     "another, long boundary": (
         split(kind=f"multipart/form-data; boundary={'x' * 10_000}"),
-        UnexpectedAnswer,
+        UnexpectedResponse,
         "the answer is multipart, without the parts of an image",
     ),
     "compressed": (
-        answer(gzip.compress(IMAGE), UNIFIED, extra="Content-Encoding: gzip\r\n"),
-        UnexpectedAnswer,
+        response(gzip.compress(IMAGE), UNIFIED, extra="Content-Encoding: gzip\r\n"),
+        UnexpectedResponse,
         "the answer is compressed, which was not asked for",
     ),
     "a part of no digest's": (
@@ -359,7 +367,7 @@ def test_a_bad_answer_leaves_nothing_behind(name: str, short: Path, to: Path) ->
 def test_half_a_fingerprint_is_not_asked_for(given: str, short: Path, to: Path) -> None:
     with RawHost(short / "sock", unified()) as host, Client(host.path) as client:
         with pytest.raises(InvalidRequest) as caught:
-            client.image_export(given, to)
+            client.export_image(given, to)
         assert host.requests == []
     assert failure(caught.value)[1:] == (given, "a whole fingerprint is 64 hexadecimal digits")
 
@@ -368,7 +376,7 @@ def test_half_a_fingerprint_is_not_asked_for(given: str, short: Path, to: Path) 
 def test_a_split_image_goes_into_directories_only(stream: bool, short: Path, to: Path) -> None:
     with RawHost(short / "sock", split()) as host, Client(host.path) as client:
         with pytest.raises(InvalidRequest) as caught:
-            client.image_export(SPLIT_FINGERPRINT, io.BytesIO() if stream else to / "file")
+            client.export_image(SPLIT_FINGERPRINT, io.BytesIO() if stream else to / "file")
     why = "it is a split image, which is two files: they need a directory that exists"
     assert failure(caught.value)[1:] == (SPLIT_FINGERPRINT, why)
     assert content(to) == {}
@@ -394,9 +402,9 @@ class TestLostConnections:
         fingerprint = hashlib.sha256(b"metadatarootfs").hexdigest()
         # Right behind the head, an answer without a length is a whole one for this host.
         for cut in range(given.index(b"\r\n\r\n") + 5, len(given) - len("0\r\n\r\n")):
-            with pytest.raises(Unreachable) as caught:
+            with pytest.raises(HostUnavailable) as caught:
                 export(short, given[:cut], fingerprint)
-            assert caught.value.why.startswith("the connection was lost after ")
+            assert caught.value.problem.startswith("the connection was lost after ")
             assert content(to) == {}, cut
 
     def test_it_is_continued_a_few_times(self, short: Path, to: Path) -> None:
@@ -404,12 +412,12 @@ class TestLostConnections:
             return rest(request, bring=1) if b"\r\nRange: " in request else unified()[: 1 - len(IMAGE)]
 
         with RawHost(short / "sock", script) as host, Client(host.path) as client:
-            with pytest.raises(Unreachable) as caught:
-                client.image_export(FINGERPRINT, to)
-            assert len(host.requests) == 1 + CONTINUATIONS
-        done = 1 + CONTINUATIONS
+            with pytest.raises(HostUnavailable) as caught:
+                client.export_image(FINGERPRINT, to)
+            assert len(host.requests) == 1 + MAX_RESUMES
+        done = 1 + MAX_RESUMES
         why = f"the connection was lost after {done} of {len(IMAGE)} bytes: the answer was cut short"
-        assert failure(caught.value) == (Unreachable, FINGERPRINT, why)
+        assert failure(caught.value) == (HostUnavailable, FINGERPRINT, why)
         assert content(to) == {}
 
     def test_but_not_where_that_brings_nothing(self, short: Path, to: Path) -> None:
@@ -417,13 +425,13 @@ class TestLostConnections:
             return rest(request, bring=0) if b"\r\nRange: " in request else unified()[:-100]
 
         with RawHost(short / "sock", script) as host, Client(host.path) as client:
-            with pytest.raises(Unreachable):
-                client.image_export(FINGERPRINT, to)
+            with pytest.raises(HostUnavailable):
+                client.export_image(FINGERPRINT, to)
             assert len(host.requests) == 3
         assert content(to) == {}
 
     def test_a_length_that_promises_too_much(self, short: Path, to: Path) -> None:
-        with pytest.raises(Unreachable) as caught:
+        with pytest.raises(HostUnavailable) as caught:
             export(short, unified(length=len(IMAGE) + 10))
         assert caught.value.exit_status == 7
         assert content(to) == {}
@@ -434,13 +442,13 @@ class TestLostConnections:
         assert list(content(to).values()) == [IMAGE]
 
     def test_another_range_than_the_one_asked_for(self, short: Path, to: Path) -> None:
-        other = answer(b"x", UNIFIED, "206 Partial Content", "Content-Range: bytes 0-0/1\r\n")
+        other = response(b"x", UNIFIED, "206 Partial Content", "Content-Range: bytes 0-0/1\r\n")
         answers = iter([unified()[:-100], other])
-        with pytest.raises(UnexpectedAnswer) as caught:
+        with pytest.raises(UnexpectedResponse) as caught:
             export(short, lambda request: next(answers))
         size = len(IMAGE)
         asked = f"bytes {size - 100}-{size - 1}/{size}"
-        assert caught.value.why == f"asked for {asked}, the host continues with bytes 0-0/1"
+        assert caught.value.problem == f"asked for {asked}, the host continues with bytes 0-0/1"
         assert content(to) == {}
 
     def test_a_missing_socket_is_borne_in_between_whatever_the_time_to_wait(
@@ -460,7 +468,7 @@ class TestLostConnections:
                     while host.path.exists():
                         pass
 
-            found = client.image_export(host.show()["images"][0]["fingerprint"], to, progress=tell)
+            found = client.export_image(host.show()["images"][0]["fingerprint"], to, progress=tell)
         assert [file.size for file in found.files] == [4 << 20]
 
 
@@ -513,7 +521,7 @@ class TestFilesInTheWay:
         with RawHost(short / "sock", unified()) as host, Client(host.path) as client:
             for output in (to, to / "null"):
                 with pytest.raises(BadData):
-                    client.image_export(FINGERPRINT, output, overwrite=overwrite)
+                    client.export_image(FINGERPRINT, output, overwrite=overwrite)
         assert sorted(path.name for path in to.iterdir()) == [self.NAME, "null"]
         assert (to / "null").is_symlink()
 
@@ -549,7 +557,7 @@ class TestFilesInTheWay:
         (short / "file").touch()
         with RawHost(short / "sock", unified()) as host, Client(host.path) as client:
             with pytest.raises(BadData) as caught:
-                client.image_export(FINGERPRINT, f"{short}/{path}")
+                client.export_image(FINGERPRINT, f"{short}/{path}")
             assert host.requests == []
         assert failure(caught.value)[1:] == (f"{short}/{path}", why)
 
@@ -558,7 +566,7 @@ class TestFilesInTheWay:
         before = os.umask(mask)
         try:
             with RawHost(short / "sock", unified()) as host, Client(host.path) as client:
-                client.image_export(FINGERPRINT, to)
+                client.export_image(FINGERPRINT, to)
         finally:
             os.umask(before)
         assert (to / self.NAME).stat().st_mode & 0o777 == mode

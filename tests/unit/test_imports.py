@@ -12,7 +12,7 @@ import pytest
 
 import devlxdctl
 from devlxdctl.simulator import Simulator
-from tests.conftest import PROGRAM
+from tests.support.program import PROGRAM
 
 HEAVY = {
     *("aiohttp", "asyncio", "charset_normalizer.api", "chardet.universaldetector", "concurrent.futures"),
@@ -108,7 +108,7 @@ def test_a_command_imports_what_it_needs(argv: str, heavy: set[str], short: Path
 
 def test_the_library_lets_requests_be_as_it_is() -> None:
     """To do without the detection of character sets is for a program of our own to decide."""
-    assert "charset_normalizer.api" in modules("import devlxdctl.transport")
+    assert "charset_normalizer.api" in modules("import devlxdctl.http.transport")
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devlxdctl.cli.render import Table, tab_separated
-from devlxdctl.cli.streams import clean
-from devlxdctl.cli.variables import assignments, variables
+from devlxdctl.cli.output.render import Table, tab_separated
+from devlxdctl.cli.output.stdio import escape
+from devlxdctl.config.environment import format_assignments
 from devlxdctl.errors import BadData
 
 # Any text that bytes can be decoded to with surrogateescape.
@@ -44,8 +44,8 @@ def test_tab_separated_text_can_be_read_back(rows: list[list[str]]) -> None:
 
 @given(st.text() | texts)
 def test_clean_text_is_printable_but_for_what_is_kept(text: str) -> None:
-    assert re.search("[\x00-\x1f\x7f-\x9f\ud800-\udfff]", clean(text)) is None
-    assert re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", clean(text, keep="\t\n")) is None
+    assert re.search("[\x00-\x1f\x7f-\x9f\ud800-\udfff]", escape(text)) is None
+    assert re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", escape(text, keep="\t\n")) is None
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox"])
@@ -55,7 +55,7 @@ def test_clean_text_is_printable_but_for_what_is_kept(text: str) -> None:
 def test_a_shell_reads_the_values_back(shell: str, export: bool, named: dict[str, str]) -> None:
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
-    script = ("" if export else "set -a\n") + assignments(named, export) + "exec env -0\n"
+    script = ("" if export else "set -a\n") + format_assignments(named, export) + "exec env -0\n"
     argv = [shell, "sh"] if shell == "busybox" else [shell]
     done = subprocess.run(
         argv,
@@ -74,7 +74,7 @@ def test_a_shell_reads_the_values_back(shell: str, export: bool, named: dict[str
 @given(st.lists(texts.map("user.{}".format), unique=True), st.none() | st.sampled_from(["", "APP_", "x"]))
 def test_every_name_is_one_that_shells_take_or_there_is_an_error(keys: list[str], prefix: str | None) -> None:
     try:
-        named = variables(dict.fromkeys(keys, "v"), prefix)
+        named = environment_variables(dict.fromkeys(keys, "v"), prefix)
     except BadData:
         return
     assert len(named) == len(keys)
@@ -94,7 +94,7 @@ def test_every_name_is_one_that_shells_take_or_there_is_an_error(keys: list[str]
     ],
 )
 def test_names(key: str, prefix: str | None, name: str) -> None:
-    assert variables({key: "v"}, prefix) == {name: "v"}
+    assert environment_variables({key: "v"}, prefix) == {name: "v"}
 
 
 @pytest.mark.parametrize(
@@ -110,5 +110,5 @@ def test_names(key: str, prefix: str | None, name: str) -> None:
 )
 def test_names_that_cannot_be(values: dict[str, str], prefix: str | None, error: str) -> None:
     with pytest.raises(BadData) as caught:
-        variables(values, prefix)
+        environment_variables(values, prefix)
     assert str(caught.value) == error

@@ -13,32 +13,32 @@ from pathlib import Path
 
 import pytest
 
-from devlxdctl import Client, DevLXDError, Query, TokenFile
-from devlxdctl.exchange import Answer, Question
-from tests.conftest import PROGRAM
-from tests.rawhost import RawHost, Script, answer
+from devlxdctl import Client, DevLXDError, RawRequest, TokenFile
+from devlxdctl.http.messages import Answer, Request
+from tests.support.program import PROGRAM
+from tests.support.raw_host import RawHost, Script, response
 
 SECRET = "S3cr3tT0k3n"
-PRO = answer(b'{"expires":"x","guest_token":"%b","id":"y"}' % SECRET.encode())
-REFUSED = answer(b"no\n", "text/plain", "403 Forbidden")
+PRO = response(b'{"expires":"x","guest_token":"%b","id":"y"}' % SECRET.encode())
+REFUSED = response(b"no\n", "text/plain", "403 Forbidden")
 
 ANSWERS: dict[str, Script | bytes | None] = {
     "what the host says": lambda request: REFUSED,
     "dropped": None,
     "no HTTP": b"\0\1\2\r\n\r\n",
-    "cut short": answer(b'{"guest_token":"%b' % SECRET.encode(), length=500),
-    "no JSON": answer(b'{"guest_token":"%b' % SECRET.encode()),
-    "of another type": answer(SECRET.encode(), "text/html"),
-    "another shape": answer(b'["%b"]' % SECRET.encode()),
-    "a token that is none": answer(b'{"guest_token":{"%b":1}}' % SECRET.encode()),
-    "compressed": answer(SECRET.encode(), extra="Content-Encoding: gzip\r\n"),
-    "a redirect": answer(b"", "text/html", "307 Temporary Redirect", "Location: /1.0\r\n"),
+    "cut short": response(b'{"guest_token":"%b' % SECRET.encode(), length=500),
+    "no JSON": response(b'{"guest_token":"%b' % SECRET.encode()),
+    "of another type": response(SECRET.encode(), "text/html"),
+    "another shape": response(b'["%b"]' % SECRET.encode()),
+    "a token that is none": response(b'{"guest_token":{"%b":1}}' % SECRET.encode()),
+    "compressed": response(SECRET.encode(), extra="Content-Encoding: gzip\r\n"),
+    "a redirect": response(b"", "text/html", "307 Temporary Redirect", "Location: /1.0\r\n"),
 }
 CALLS: dict[str, Callable[[Client], object]] = {
     "versions": Client.versions,
     "pro_token": Client.pro_token,
     "query": lambda client: client.query(
-        Query("POST", "/1.0", [("X-Secret", SECRET)], SECRET.encode())
+        RawRequest("POST", "/1.0", [("X-Secret", SECRET)], SECRET.encode())
     ).close(),
 }
 
@@ -65,7 +65,7 @@ def test_neither_errors_nor_tracebacks_nor_logs_show_it(
     "token", [f"{SECRET} x", f"{SECRET}\n", f"{SECRET}ü", f"{SECRET}\x00", f"{SECRET}\r\nX: y"]
 )
 def test_one_that_cannot_be_sent_is_not_shown(token: str, short: Path) -> None:
-    with RawHost(short / "sock", answer(b"[]")) as host, Client(host.path, token=token) as client:
+    with RawHost(short / "sock", response(b"[]")) as host, Client(host.path, token=token) as client:
         for ask in CALLS.values():
             with pytest.raises(DevLXDError) as caught:
                 ask(client)
@@ -78,15 +78,15 @@ def test_reprs(short: Path) -> None:
     file.write_text(SECRET)
     token = TokenFile(file)
     token()
-    query = Query("POST", "/1.0", [("Authorization", SECRET)], SECRET.encode())
-    question = Question("GET", "/1.0", "state", SECRET.encode(), headers={"Authorization": SECRET})
+    query = RawRequest("POST", "/1.0", [("Authorization", SECRET)], SECRET.encode())
+    question = Request("GET", "/1.0", "state", SECRET.encode(), headers={"Authorization": SECRET})
     objects = [token, Client(token=SECRET), query, question, Answer(200, "text/plain", SECRET.encode())]
     assert SECRET not in repr(objects) + "".join(map(str, objects)) + f"{objects}"
-    assert repr(query) == "Query('POST', '/1.0')"
-    assert repr(question) == "Question('GET', '/1.0', 'state')"
+    assert repr(query) == "RawRequest('POST', '/1.0')"
+    assert repr(question) == "Request('GET', '/1.0', 'state')"
     assert repr(objects[-1]) == f"Answer(200, 'text/plain', {len(SECRET)} bytes)"
-    with RawHost(short / "sock", answer(b"[]")) as host, Client(host.path, token=SECRET) as client:
-        with client.query(Query("GET", "/1.0")) as reply:
+    with RawHost(short / "sock", response(b"[]")) as host, Client(host.path, token=SECRET) as client:
+        with client.query(RawRequest("GET", "/1.0")) as reply:
             assert SECRET not in repr(reply) + repr(vars(reply))
 
 
@@ -131,7 +131,7 @@ def test_no_command_shows_it_whatever_the_host_does(short: Path) -> None:
     file.write_text(SECRET)
     file.chmod(0o600)
     path = short / "sock"
-    with RawHost(path, answer(b"no\n", "text/plain", "403 Forbidden")):
+    with RawHost(path, response(b"no\n", "text/plain", "403 Forbidden")):
         for number, argv in enumerate(COMMANDS):
             env = {"DEVLXD_BEARER_TOKEN": SECRET} if number % 2 else {}
             options = [] if env else ["--token-file", str(file)]
@@ -144,7 +144,7 @@ def test_a_bug_shows_a_traceback_without_it(short: Path) -> None:
     code = (
         "import sys, devlxdctl.client\n"
         "def bug(self): raise RuntimeError('a bug')\n"
-        "devlxdctl.client.HostSession._connections = bug\n"
+        "devlxdctl.client.Session._connections = bug\n"
         "from devlxdctl.cli import devlxdctl as program\n"
         "program.main()\n"
     )
@@ -161,7 +161,7 @@ def test_it_is_in_no_arguments_and_no_environment_of_what_runs(short: Path) -> N
     """What `ps` and /proc show of a command that was given one, and of what it starts."""
     file = short / "token"
     file.write_text(SECRET)
-    with RawHost(short / "sock", answer(b"[]")):
+    with RawHost(short / "sock", response(b"[]")):
         shell = "tr '\\0' '\\n' </proc/self/environ; tr '\\0' '\\n' </proc/self/cmdline; env"
         argv = ["--token-file", str(file), "config", "run", "--", "sh", "-c", shell]
         for env in ({}, {"DEVLXD_BEARER_TOKEN": SECRET}):
@@ -171,7 +171,7 @@ def test_it_is_in_no_arguments_and_no_environment_of_what_runs(short: Path) -> N
 
 
 def test_a_query_of_a_file_does_not_show_what_is_in_it(short: Path) -> None:
-    with RawHost(short / "sock", answer(b"[]")) as host, Client(host.path) as client:
+    with RawHost(short / "sock", response(b"[]")) as host, Client(host.path) as client:
         body = io.BytesIO(SECRET.encode())
-        assert SECRET not in repr(Query("POST", "/1.0", (), body))
+        assert SECRET not in repr(RawRequest("POST", "/1.0", (), body))
         assert SECRET not in repr(client)

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from devlxdctl import BadData, Client, NotPermitted, TokenFile
-from tests.rawhost import RawHost, answer
+from devlxdctl import BadData, Client, PermissionDenied, TokenFile
+from tests.support.raw_host import RawHost, response
 
 
 def test_it_is_read_again_for_each_request(short: Path) -> None:
     file = short / "token"
     file.write_text("one\n")
-    with RawHost(short / "sock", answer(b'["/1.0"]')) as host:
+    with RawHost(short / "sock", response(b'["/1.0"]')) as host:
         with Client(host.path, token=TokenFile(file)) as client:
             client.versions()
             file.write_text("  two \r\n")
@@ -73,26 +73,26 @@ def test_what_is_no_token_is_bad_data(data: bytes, why: str, short: Path) -> Non
 def test_what_cannot_be_read_is_bad_data(path: str, why: str, short: Path) -> None:
     with pytest.raises(BadData) as caught:
         TokenFile(short / path)()
-    assert caught.value.why == why
+    assert caught.value.problem == why
 
 
 def test_what_may_not_be_read_is_not_permitted(short: Path) -> None:
     file = short / "token"
     file.write_text("s3cret")
     file.chmod(0)
-    code = "import sys; from devlxdctl import NotPermitted, TokenFile\n"
-    code += "try: TokenFile(sys.argv[1])()\nexcept NotPermitted as error: print(error)"
+    code = "import sys; from devlxdctl import PermissionDenied, TokenFile\n"
+    code += "try: TokenFile(sys.argv[1])()\nexcept PermissionDenied as error: print(error)"
     others = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
     done = subprocess.run([*others, sys.executable, "-c", code, file], capture_output=True, check=True)
     assert done.stdout.decode() == f"{file}: permission denied\n"
-    assert NotPermitted.exit_status == 4
+    assert PermissionDenied.exit_status == 4
 
 
 def test_the_stream_of_events_carries_it(short: Path) -> None:
-    from devlxdctl.events import TYPES, Events, Queue
+    from devlxdctl.events.stream import TYPES, Events, Queue
 
-    with RawHost(short / "sock", answer(b"no\n", "text/plain", "403 Forbidden")) as host:
-        with Client(host.path, token="one") as client, pytest.raises(NotPermitted) as caught:
+    with RawHost(short / "sock", response(b"no\n", "text/plain", "403 Forbidden")) as host:
+        with Client(host.path, token="one") as client, pytest.raises(PermissionDenied) as caught:
             Events(client.session, TYPES, Queue())
     assert str(caught.value.hint).startswith("the bearer token has expired or was revoked; on the host: ")
     assert b"\r\nAuthorization: Bearer one\r\n" in host.requests[0]

@@ -1,4 +1,4 @@
-"""The state machine of `Watch` under any interleaving of what hosts do, and what of it is heard."""
+"""The state machine of `ChangeTracker` under any interleaving of what hosts do, and what of it is heard."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import defaultdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devlxdctl.watch import Change, Everything, Watch
+from devlxdctl.events.watch import Change, ChangeTracker, Everything
 
 KEYS = ["user.a", "user.b", "user.c"]
 
@@ -37,7 +37,7 @@ class Reader:
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self.watch: Watch[str] = Watch()
+        self.watch: ChangeTracker[str] = ChangeTracker()
         self.told: dict[str, str] = {}
         self.place: dict[str, int] = defaultdict(int)
         self.readings = 0
@@ -137,7 +137,7 @@ def test_with_every_event_heard_no_interval_is_needed(script: list[tuple[str, ob
 
 
 def test_several_changes_of_a_key_are_one_to_the_last_value() -> None:
-    watch: Watch[str] = Watch()
+    watch: ChangeTracker[str] = ChangeTracker()
     watch.take()
     watch.found(Everything(), {"user.a": "1"})
     for _ in range(3):
@@ -150,7 +150,7 @@ def test_several_changes_of_a_key_are_one_to_the_last_value() -> None:
 
 
 def test_what_is_heard_while_it_is_read_is_read_again() -> None:
-    watch: Watch[str] = Watch()
+    watch: ChangeTracker[str] = ChangeTracker()
     wanted = watch.take()
     assert wanted is not None
     watch.heard("user.a")

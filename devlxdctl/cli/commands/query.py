@@ -1,0 +1,88 @@
+"""`query`: a raw request."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+import click
+
+from devlxdctl import BadData, DevLXDError, PermissionDenied
+from devlxdctl.cli.options import Command, Options
+from devlxdctl.cli.output.render import Raw
+
+if TYPE_CHECKING:
+    from devlxdctl import RawResponse
+
+
+@click.command(cls=Command)
+@click.option("-X", "--request", "method", metavar="METHOD", help="Method.  [default: GET, or POST with -d]")
+@click.option(
+    "-d", "--data", metavar="DATA|@FILE|@-", help="Body: the text DATA, or the content of FILE or stdin."
+)
+@click.option(
+    "-H", "--header", "headers", metavar="HEADER", multiple=True, help="Header as NAME: VALUE; repeatable."
+)
+@click.option("-i", "--include", is_flag=True, help="Print the status line and the headers, too.")
+@click.argument("path")
+@click.pass_obj
+def query(
+    options: Options,
+    *,
+    method: str | None,
+    data: str | None,
+    headers: tuple[str, ...],
+    include: bool,
+    path: str,
+) -> Raw:
+    """Send a raw request to the host.
+
+    PATH, headers and body are sent unchanged, and the response is printed unchanged. Without -i, the body of
+    a response other than 2xx goes to stderr. Status 404 exits with 6. Only a GET is retried while the host
+    restarts. There is no read timeout.
+
+    \b
+    Examples:
+      devlxdctl query /1.0
+      devlxdctl query -X PATCH -d '{"state":"Ready"}' /1.0
+      devlxdctl query -i '/1.0/operations/ID/wait?timeout=10'
+    """
+    pairs = [_parse_header(text) for text in headers]
+    body = None if data is None else _open_body(data)
+    if method is None:
+        method = "GET" if data is None else "POST"
+    response = options.client().request(method, path, headers=pairs, body=body)
+    error = response.error()
+    return Raw(_chunks(response, include, error), is_error=error is not None and not include)
+
+
+def _chunks(response: RawResponse, include: bool, error: DevLXDError | None) -> Iterator[bytes]:
+    with response:
+        if include:
+            yield response.head()
+        yield from response.chunks()
+    if error is not None:
+        raise error
+
+
+def _parse_header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon:
+        raise click.BadParameter("expected NAME: VALUE", param_hint="'-H' / '--header'")
+    return name, value.strip(" \t")
+
+
+def _open_body(data: str) -> bytes | BinaryIO:
+    if not data.startswith("@"):
+        return os.fsencode(data)
+    if data == "@-" and sys.stdin is None:
+        raise BadData("stdin", "is closed")
+    try:
+        # Open until the end of this program, and unbuffered, since it can be a pipe.
+        return cast(BinaryIO, open(0 if data == "@-" else data[1:], "rb", buffering=0))
+    except PermissionError as error:
+        raise PermissionDenied(data[1:], "permission denied") from error
+    except OSError as error:
+        raise BadData(data[1:], (error.strerror or "cannot be read").lower()) from error

@@ -1,0 +1,1 @@
+"""From what commands return to bytes on stdout and stderr."""

@@ -1,0 +1,59 @@
+"""A progress bar on stderr, if that is a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+_REFRESH_INTERVAL: Final = 0.1  # seconds
+
+
+@contextmanager
+def progress_bar(quiet: bool) -> Iterator[Callable[[int, int | None], None] | None]:
+    """Yield a function that shows the bytes so far and the size, None where it is unknown.
+
+    Yields None where no bar is wanted or possible. The bar disappears at the end of the block.
+    """
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        FileSizeColumn,
+        Progress,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    from devlxdctl.cli.output.logs import log_above_progress
+
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    known_size = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(compact=True))
+    bar: Progress | None = None
+    refreshed = 0.0
+
+    def show(done: int, total: int | None) -> None:
+        nonlocal bar, refreshed
+        now = time.monotonic()
+        if now - refreshed < _REFRESH_INTERVAL:
+            return
+        if bar is None:
+            columns = known_size if total is not None else (FileSizeColumn(), TransferSpeedColumn())
+            # No refresh thread: it would draw while this thread cleans up.
+            bar = Progress(*columns, console=console, auto_refresh=False, transient=True)
+            bar.add_task("", total=total)
+            bar.start()
+        bar.update(bar.task_ids[0], completed=done, refresh=True)
+        refreshed = now
+
+    try:
+        with log_above_progress(console):
+            yield show
+    finally:
+        if bar is not None:
+            bar.stop()

@@ -1,0 +1,130 @@
+"""stdout for results and stderr for everything else: bytes, without control characters on a terminal."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import os
+import re
+import select
+import sys
+from collections.abc import Iterable
+from typing import IO, Final
+
+from devlxdctl import BadData
+
+CONTROL_CHARACTERS: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""C0, DEL and C1, and the surrogates that stand for bytes that are not UTF-8."""
+
+UNSAFE_CHARACTERS: Final = re.compile(
+    CONTROL_CHARACTERS.pattern[:-1]
+    + "\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
+)
+"""Those, and the characters that are invisible or change the direction of the text around them."""
+
+
+class OutputClosed(Exception):
+    """The reader of stdout has closed it."""
+
+
+def stdout_descriptor() -> int | None:
+    """Return the descriptor of stdout, None if it is closed."""
+    try:
+        return None if sys.stdout is None else sys.stdout.fileno()
+    except OSError:
+        return None
+
+
+def write_stdout(data: bytes) -> None:
+    """Write all of `data` at once. Raises `BadData` if that fails, `OutputClosed` if the reader has gone."""
+    if not data:
+        return
+    if sys.stdout is None:
+        raise BadData("stdout", "is closed")
+    try:
+        _write_all(sys.stdout, data)
+    except BrokenPipeError as error:
+        raise OutputClosed from error
+    except OSError as error:
+        raise BadData("stdout", (error.strerror or "cannot be written").lower()) from error
+
+
+def write_raw(chunks: Iterable[bytes], to_stderr: bool) -> None:
+    """Write each of `chunks` at once. Add a final newline on a terminal and on stderr."""
+    stream = sys.stderr if to_stderr else sys.stdout
+    is_terminal = stream is not None and stream.isatty()
+    decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
+    write = _write_stderr if to_stderr else write_stdout
+    last = b"\n"
+    try:
+        for chunk in chunks:
+            data = chunk
+            if is_terminal:
+                # The lines of an HTTP head end with CR and LF.
+                text = decode(chunk).replace("\r\n", "\n")
+                data = escape(text, keep="\t\n").encode("utf-8", "surrogateescape")
+            write(data)
+            last = data[-1:] or last
+    finally:
+        if last != b"\n" and (is_terminal or to_stderr):
+            write(b"\n")
+
+
+def print_error(line: str) -> None:
+    """Write a line to stderr, with control characters escaped. Does nothing where stderr is closed."""
+    _write_stderr(encode(escape(line) + "\n"))
+
+
+def escape(text: str, keep: str = "", characters: re.Pattern[str] = UNSAFE_CHARACTERS) -> str:
+    r"""Return `text` with `characters` as `\t`, `\n` and `\xNN`, a byte of the UTF-8 form.
+
+    The characters in `keep` stay.
+    """
+
+    def replace(match: re.Match[str]) -> str:
+        character = match[0]
+        if character in keep:
+            return character
+        short = {"\t": r"\t", "\n": r"\n"}.get(character)
+        return short or "".join(rf"\x{byte:02x}" for byte in encode(character))
+
+    return characters.sub(replace, text)
+
+
+def encode(text: str) -> bytes:
+    """Return `text` as UTF-8; bytes that were not UTF-8 stay as they were."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+
+
+def write_descriptor(descriptor: int, data: bytes) -> None:
+    """Write all of `data` to `descriptor`, and wait where it is non-blocking and full."""
+    rest = memoryview(data)
+    while rest:
+        try:
+            rest = rest[os.write(descriptor, rest) :]
+        except BlockingIOError:
+            poll = select.poll()
+            poll.register(descriptor, select.POLLOUT)
+            poll.poll()
+
+
+def _write_all(stream: IO[str], data: bytes) -> None:
+    """Write and flush. Buffered and raw streams both can write only a part, as with PYTHONUNBUFFERED."""
+    try:
+        descriptor = stream.fileno()
+    except OSError:  # not a file, as in Click's test runner
+        stream.buffer.write(data)  # type: ignore[attr-defined]
+        stream.flush()
+        return
+    stream.flush()
+    write_descriptor(descriptor, data)
+
+
+def _write_stderr(data: bytes) -> None:
+    # There is no place to report that stderr cannot be written.
+    with contextlib.suppress(OSError):
+        if sys.stderr is not None:
+            _write_all(sys.stderr, data)

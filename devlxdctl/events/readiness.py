@@ -1,0 +1,75 @@
+"""Reporting Ready to the host, and verifying that it took effect."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+from devlxdctl.errors import NotSupported, UnexpectedResponse
+from devlxdctl.http.endpoints import READY
+from devlxdctl.http.messages import Request
+from devlxdctl.http.retry import RetryPolicy
+from devlxdctl.http.session import Session
+from devlxdctl.models import State
+
+ReadState = Callable[[RetryPolicy], State]
+
+_log: Final = logging.getLogger(__name__)
+
+_RESET_DELAY: Final = 1.0
+"""Seconds within which a daemon that responds again after a restart resets Ready."""
+_PAUSES: Final = (0.2, 0.5, 1.0, 2.0)
+
+
+def is_ready(session: Session, read_state: ReadState, retry: RetryPolicy) -> bool:
+    """Whether the host has the instance as Ready. Raises `NotSupported` on hosts without readiness."""
+    state = read_state(retry).get("state")
+    if not state:
+        raise _not_supported(session, "not supported by this host")
+    return state == "Ready"
+
+
+def set_ready(session: Session, read_state: ReadState, ready: bool, retry: RetryPolicy) -> None:
+    """Report Ready, or Started, and verify it by reading the state.
+
+    A state that disagrees once is no proof that the host ignores it: a restart of the daemon resets Ready
+    shortly after it responds again. So after a retry, the state is read again after that delay.
+    """
+    state = "Ready" if ready else "Started"
+    request = Request("PATCH", READY.path, READY, b'{"state":"%s"}' % state.encode())
+    retries = retry.retries
+    for pause in (*_PAUSES, None):
+        response = session.send(request, retry)
+        if response.body:  # LXD 5.0 answers with the state and changes nothing
+            session.parse(response, READY.path)
+            raise _not_supported(session, "ignored by this host")
+        is_set = is_ready(session, read_state, retry) is ready
+        if is_set and retry.retries > retries:
+            retries = retry.retries
+            time.sleep(_RESET_DELAY)
+            is_set = is_ready(session, read_state, retry) is ready
+        if is_set and retry.retries == retries:
+            return
+        if pause is not None:
+            time.sleep(pause)
+    raise _not_supported(session, f"the host accepted {state}, but the state did not change")
+
+
+def hold_ready(session: Session, read_state: ReadState, interval: float, retry: RetryPolicy) -> NoReturn:
+    """Report Ready, and again whenever the host has lost it, for ever. See `Client.hold_ready`."""
+    set_ready(session, read_state, True, retry)
+    retry.retry_forever(accept_403=True)
+    while True:
+        time.sleep(interval)
+        try:
+            if not is_ready(session, read_state, retry):
+                _log.info("the host has lost Ready; reporting it again")
+                set_ready(session, read_state, True, retry)
+        except (NotSupported, UnexpectedResponse) as error:  # possibly of a host that is restarting
+            _log.warning("%s", error)
+
+
+def _not_supported(session: Session, problem: str) -> NotSupported:
+    return NotSupported("ready", problem, hint=session.hint(READY, "ready-ignored"))

@@ -1,0 +1,118 @@
+"""One websocket connection to the host, over a socket with limits."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+from typing import Any, Final
+
+from devlxdctl.errors import UnexpectedResponse
+from devlxdctl.http.error_mapping import error_from_exception
+from devlxdctl.http.limits import MAX_HEAD, LimitedSocket
+from devlxdctl.http.messages import Request, Response
+from devlxdctl.http.session import Session
+
+_log: Final = logging.getLogger(__name__)
+
+MAX_MESSAGE: Final = 64 * 1024 * 1024
+"""Bytes that one message can have."""
+
+_CONNECT_TIMEOUT: Final = 15.0  # seconds
+_IDLE_TIMEOUT: Final = 45.0
+"""Seconds without even a ping, which hosts send every 10 s, after which a connection counts as dead."""
+
+
+class Connection:
+    """A connected websocket."""
+
+    def __init__(self, stream: LimitedSocket, connection: Any) -> None:
+        self._stream = stream
+        self._websocket = connection
+
+    def receive(self) -> str:
+        """Return the text of the next message, and answer pings until then. Raises `OSError` when it breaks.
+
+        Bytes that are not UTF-8 become single surrogates.
+        """
+        import websocket
+
+        abnf = websocket.ABNF
+        try:
+            while True:
+                # Pings are answered in there, and returned as well.
+                opcode, frame = self._websocket.recv_data_frame(control_frame=True)
+                if opcode == abnf.OPCODE_CLOSE:
+                    raise ConnectionResetError("closed by the host")
+                if opcode not in (abnf.OPCODE_PING, abnf.OPCODE_PONG):
+                    self._stream.reset_limits(MAX_MESSAGE, min_rate=0)
+                if opcode == abnf.OPCODE_TEXT:
+                    return bytes(frame.data).decode("utf-8", "surrogateescape").rstrip("\n")
+        except (websocket.WebSocketException, ValueError, OverflowError, MemoryError) as error:
+            raise ConnectionResetError(str(error)) from error
+
+    def abort(self) -> None:
+        """Break the connection: a thread in `receive` gets an `OSError`."""
+        # Not the closing handshake, which waits three seconds for a host that hangs.
+        with contextlib.suppress(OSError):
+            self._stream.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Release the socket."""
+        self._websocket.shutdown()
+
+
+def connect(session: Session, request: Request) -> Connection:
+    """Make one websocket handshake. Raises the `DevLXDError` of a failure or of the host's status."""
+    import websocket
+
+    path, headers = session.socket(), session.authorization()
+    stream: LimitedSocket | None = None
+    try:
+        stream = LimitedSocket()
+        stream.settimeout(_CONNECT_TIMEOUT)
+        stream.reset_limits(MAX_HEAD)
+        stream.connect(os.fsencode(path))
+        # websocket-client takes half a second to validate the UTF-8 of a message of a megabyte.
+        connection = websocket.WebSocket(skip_utf8_validation=True)
+        connection.settimeout(_CONNECT_TIMEOUT)
+        connection.connect(
+            f"ws://localhost{request.path}",
+            socket=stream,
+            header=headers,
+            suppress_origin=True,  # hosts compare it with Host
+            redirect_limit=0,
+        )
+        connection.settimeout(_IDLE_TIMEOUT)
+        stream.reset_limits(MAX_MESSAGE, min_rate=0)
+    except websocket.WebSocketBadStatusException as error:
+        _close(stream)
+        if error.status_code is None:  # an empty line instead of a status line
+            raise UnexpectedResponse(request.subject, "not a websocket server") from error
+        media_type = (error.resp_headers or {}).get("content-type", "").partition(";")[0]
+        response = Response(error.status_code, media_type, error.resp_body or b"")
+        raise session.error_from_status(response, request) from error
+    except (websocket.WebSocketException, ValueError, OverflowError, MemoryError) as error:
+        _close(stream)
+        cause: OSError
+        if isinstance(error, websocket.WebSocketConnectionClosedException):
+            cause = ConnectionResetError()
+        elif isinstance(error, websocket.WebSocketTimeoutException):
+            cause = TimeoutError()
+        else:
+            raise UnexpectedResponse(request.subject, "not a websocket server") from error
+        raise error_from_exception(cause, path, request.endpoint, _CONNECT_TIMEOUT) from cause
+    except OSError as error:
+        _close(stream)
+        raise error_from_exception(error, path, request.endpoint, _CONNECT_TIMEOUT) from error
+    except BaseException:
+        _close(stream)
+        raise
+    _log.debug("GET %s: 101", request.path)
+    return Connection(stream, connection)
+
+
+def _close(stream: LimitedSocket | None) -> None:
+    if stream is not None:
+        stream.close()

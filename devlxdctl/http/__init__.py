@@ -1,0 +1,1 @@
+"""HTTP over the Unix socket of the host: one session, limits on time and size, retries, errors."""

@@ -1,0 +1,138 @@
+"""A Unix socket with limits on time and size, and a response that rejects malformed framing.
+
+A read timeout alone restarts at each byte: a host that sends one byte a second never times out, and one that
+sends chunk headers or trailers without end never finishes.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import re
+import socket
+import time
+from http.client import HTTPException, HTTPResponse, IncompleteRead
+from typing import Any, Final
+
+MIN_RATE: Final = 1024
+"""Bytes of body per second that a host must send on average, beyond the read timeout."""
+
+MAX_HEAD: Final = 1024 * 1024
+"""Bytes that the head of a response can have, interim responses included."""
+
+MAX_FRAMING: Final = 64 * 1024
+"""Bytes of chunk headers and trailers that a response can have, besides as many bytes as its body has."""
+
+_BUFFER: Final = 64 * 1024  # bytes; hosts send 32 KiB of an image at a time
+_CHUNK_HEADER: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;.*)?\r?\n", re.DOTALL)
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+class LimitedSocket(socket.socket):
+    """A Unix stream socket. With a timeout, waiting too long for too few bytes raises `TimeoutError`.
+
+    Only the time spent waiting counts: a slow reader does not time out.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._max_size: int | None = None
+        self._min_rate = MIN_RATE
+        self._waited = 0.0
+        self._received = 0
+        self._framing = 0
+
+    def reset_limits(self, max_size: int | None = None, min_rate: int = MIN_RATE) -> None:
+        """Start counting for the next part of the stream.
+
+        More than `max_size` bytes raise an `OSError` with EMSGSIZE. With a `min_rate` of 0, only the timeout
+        between two bytes applies.
+        """
+        self._max_size, self._min_rate = max_size, min_rate
+        self._waited, self._received, self._framing = 0.0, 0, 0
+
+    def count_framing(self, size: int) -> None:
+        """Count `size` of the bytes received as chunk headers or trailers, which are no progress."""
+        self._framing += size
+        if self._framing > MAX_FRAMING + max(0, self._received - self._framing):
+            raise HTTPException("too many bytes of chunk headers or trailers")
+
+    def recv(self, *args: Any) -> bytes:
+        start = time.monotonic()
+        data = super().recv(*args)
+        self._check_limits(start, len(data))
+        return data
+
+    def recv_into(self, *args: Any) -> int:
+        start = time.monotonic()
+        size = super().recv_into(*args)
+        self._check_limits(start, size)
+        return size
+
+    def _check_limits(self, start: float, size: int) -> None:
+        self._waited += time.monotonic() - start
+        self._received += size
+        if self._max_size is not None and self._received > self._max_size:
+            raise OSError(errno.EMSGSIZE, "response too large")
+        timeout = self.gettimeout()
+        if self._min_rate and timeout is not None:
+            progress = max(0, self._received - self._framing)
+            if self._waited > timeout + progress / self._min_rate:
+                raise TimeoutError("response too slow")
+
+
+class _LineReader(io.BufferedReader):
+    """Reads from a `LimitedSocket`. After the head, checks the lines of the chunked transfer coding."""
+
+    def __init__(self, sock: LimitedSocket) -> None:
+        super().__init__(sock.makefile("rb", buffering=0), _BUFFER)
+        self._socket = sock
+        self.last_line = b""
+        self.in_body = False
+        self._in_trailers = False
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = self.last_line = super().readline(size)
+        if self.in_body:
+            self._socket.count_framing(len(line))
+            # The standard library also accepts 0x3, 1_0 and +3. A line without its end is truncated.
+            if not self._in_trailers and line.endswith(b"\n"):
+                header = _CHUNK_HEADER.fullmatch(line)
+                if header is None:
+                    raise HTTPException("invalid chunk header")
+                self._in_trailers = int(header[1], 16) == 0
+        return line
+
+
+class LimitedResponse(HTTPResponse):
+    """A response over a `LimitedSocket`.
+
+    Raises `IncompleteRead` for a truncated head and `HTTPException` for ambiguous framing: the standard
+    library accepts both, and then mistakes where the body ends.
+    """
+
+    def __init__(self, sock: LimitedSocket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self._socket = sock
+        self.fp.close()
+        self.fp = self._lines = _LineReader(sock)
+
+    def begin(self) -> None:
+        """Read the head, and any interim responses before it."""
+        self._socket.reset_limits(MAX_HEAD)
+        super().begin()
+        self._socket.reset_limits()
+        if self._lines.last_line not in (b"\r\n", b"\n"):
+            raise IncompleteRead(b"")
+        self._check_head()
+        self._lines.in_body = True
+
+    def _check_head(self) -> None:
+        if not all(_HEADER_NAME.fullmatch(name) for name in self.headers):
+            raise HTTPException("invalid header name")
+        lengths = set(self.headers.get_all("Content-Length", ()))
+        if len(lengths) > 1 or not all(re.fullmatch("[0-9]{1,18}", length.strip()) for length in lengths):
+            raise HTTPException("invalid Content-Length")
+        codings = self.headers.get_all("Transfer-Encoding", ())
+        if [coding.strip().lower() for coding in codings] not in ([], ["chunked"]):
+            raise HTTPException("unsupported Transfer-Encoding")

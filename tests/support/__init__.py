@@ -1,0 +1,1 @@
+"""What tests share: running the program, hosts that send given bytes, terminals."""
