@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _PUBLIC_MODULES = (
     *("errors", "atomic_files", "models", "config.environment", "guest", "http.tokens", "client"),
-    *("http.raw", "events", "images", "doctor"),
+    *("http.raw", "images", "events", "doctor"),
 )
 """In the order in which `__getattr__` looks: the modules that are cheap to import come first."""
 

@@ -8,6 +8,16 @@ import warnings
 from typing import NoReturn
 
 
+def _use_utf8() -> None:
+    """Start again in UTF-8 mode where the locale has another encoding.
+
+    Keys and values are UTF-8 on every host: in such a locale, arguments would be decoded to other keys, and
+    `config run` would pass other bytes to its command.
+    """
+    if sys.getfilesystemencoding() != "utf-8" and not sys.flags.utf8_mode:
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+
+
 def _reduce_startup() -> None:
     """Save a tenth of the time of a short command. Only the program may change these, not the library."""
     # Start-up creates some 40,000 objects that all stay, which the default would scan fifty times for
@@ -24,6 +34,7 @@ def main() -> NoReturn:
     # handles the signals itself. A shell that starts a job in the background has INT ignored: keep that.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _use_utf8()
     _reduce_startup()
     from devlxdctl.cli import devlxdctl
 

@@ -8,6 +8,9 @@ import os
 import socket
 from typing import Any, Final
 
+import websocket
+from websocket import ABNF
+
 from devlxdctl.errors import UnexpectedResponse
 from devlxdctl.http.error_mapping import error_from_exception
 from devlxdctl.http.limits import MAX_HEAD, LimitedSocket
@@ -16,18 +19,25 @@ from devlxdctl.http.session import Session
 
 _log: Final = logging.getLogger(__name__)
 
-MAX_MESSAGE: Final = 64 * 1024 * 1024
-"""Bytes that one message can have."""
+MAX_MESSAGE: Final = 32 * 1024 * 1024
+"""Bytes that one message can have. An event carries the old and the new value of a key."""
 
 _CONNECT_TIMEOUT: Final = 15.0  # seconds
 _IDLE_TIMEOUT: Final = 45.0
 """Seconds without even a ping, which hosts send every 10 s, after which a connection counts as dead."""
 
 
+class _WebSocket(websocket.WebSocket):
+    def pong(self, payload: Any = "") -> None:
+        """Answer a ping. A host that closes meanwhile can have sent events before: they are still read."""
+        with contextlib.suppress(OSError, websocket.WebSocketException):
+            super().pong(payload)
+
+
 class Connection:
     """A connected websocket."""
 
-    def __init__(self, stream: LimitedSocket, connection: Any) -> None:
+    def __init__(self, stream: LimitedSocket, connection: _WebSocket) -> None:
         self._stream = stream
         self._websocket = connection
 
@@ -36,18 +46,15 @@ class Connection:
 
         Bytes that are not UTF-8 become single surrogates.
         """
-        import websocket
-
-        abnf = websocket.ABNF
         try:
             while True:
                 # Pings are answered in there, and returned as well.
                 opcode, frame = self._websocket.recv_data_frame(control_frame=True)
-                if opcode == abnf.OPCODE_CLOSE:
+                if opcode == ABNF.OPCODE_CLOSE:
                     raise ConnectionResetError("closed by the host")
-                if opcode not in (abnf.OPCODE_PING, abnf.OPCODE_PONG):
+                if opcode not in (ABNF.OPCODE_PING, ABNF.OPCODE_PONG):
                     self._stream.reset_limits(MAX_MESSAGE, min_rate=0)
-                if opcode == abnf.OPCODE_TEXT:
+                if opcode == ABNF.OPCODE_TEXT:
                     return bytes(frame.data).decode("utf-8", "surrogateescape").rstrip("\n")
         except (websocket.WebSocketException, ValueError, OverflowError, MemoryError) as error:
             raise ConnectionResetError(str(error)) from error
@@ -65,8 +72,6 @@ class Connection:
 
 def connect(session: Session, request: Request) -> Connection:
     """Make one websocket handshake. Raises the `DevLXDError` of a failure or of the host's status."""
-    import websocket
-
     path, headers = session.socket(), session.authorization()
     stream: LimitedSocket | None = None
     try:
@@ -75,7 +80,7 @@ def connect(session: Session, request: Request) -> Connection:
         stream.reset_limits(MAX_HEAD)
         stream.connect(os.fsencode(path))
         # websocket-client takes half a second to validate the UTF-8 of a message of a megabyte.
-        connection = websocket.WebSocket(skip_utf8_validation=True)
+        connection = _WebSocket(skip_utf8_validation=True)
         connection.settimeout(_CONNECT_TIMEOUT)
         connection.connect(
             f"ws://localhost{request.path}",

@@ -24,7 +24,7 @@ from devlxdctl.errors import (
     UnexpectedResponse,
     os_reason,
 )
-from devlxdctl.guest import SOCKETS, has_virtio_port, is_nested_container
+from devlxdctl.guest import SOCKETS, guest_signs, has_virtio_port, is_nested_container
 from devlxdctl.http.endpoints import Cause, Endpoint, hint
 from devlxdctl.http.messages import Request, Response
 
@@ -83,6 +83,10 @@ def error_from_status(response: Response, request: Request, socket: str, cause: 
     text = host_text(response)
     suffix = f": {text}" if text else ""
     unknown_path = endpoint.object == "path"
+    if status == 404 and endpoint.not_found == "endpoint" and response.media_type == "application/json":
+        # devLXD answers in text where it has no endpoint, the main API of the host in JSON.
+        problem = "not a devLXD socket, but one of the main API"
+        return NotSupported(socket, problem, hint=hint(socket, endpoint, "wrong-socket"), http_status=status)
     if status == 404 and _is_missing_object(response, endpoint):
         if endpoint.object == "image":
             advice = hint(socket, endpoint, "private-image", object=request.object)
@@ -135,6 +139,12 @@ def is_timeout(error: DevLXDError) -> bool:
     return cause is not None and isinstance(root_cause(cause), TimeoutError)
 
 
+def is_closed_without_response(error: DevLXDError) -> bool:
+    """Whether the peer closed the connection before it sent any byte."""
+    cause = error.__cause__
+    return cause is not None and isinstance(root_cause(cause), RemoteDisconnected)
+
+
 def can_appear(error: NoDevLXD) -> bool:
     """Whether the missing socket can still appear: not where something else has its place."""
     cause = error.__cause__
@@ -161,7 +171,8 @@ def _missing_socket(socket: str, endpoint: Endpoint) -> DevLXDError:
         if os.path.isdir(os.path.dirname(socket)):
             advice = hint(socket, endpoint, "daemon-down")
             return HostUnavailable(socket, "no such socket now", hint=advice)
-    return NoDevLXD(socket, "no such socket", hint=hint(socket, endpoint, "no-socket"))
+    cause: Cause = "api-off" if socket in SOCKETS and guest_signs() else "no-socket"
+    return NoDevLXD(socket, "no such socket", hint=hint(socket, endpoint, cause))
 
 
 def _file_kind(path: str) -> str | None:
