@@ -37,7 +37,7 @@ class _WebSocket(websocket.WebSocket):
 class Connection:
     """A connected websocket."""
 
-    def __init__(self, stream: LimitedSocket, connection: _WebSocket) -> None:
+    def __init__(self, stream: LimitedSocket, connection: Any) -> None:
         self._stream = stream
         self._websocket = connection
 
@@ -80,7 +80,7 @@ def connect(session: Session, request: Request) -> Connection:
         stream.reset_limits(MAX_HEAD)
         stream.connect(os.fsencode(path))
         # websocket-client takes half a second to validate the UTF-8 of a message of a megabyte.
-        connection = _WebSocket(skip_utf8_validation=True)
+        connection: Any = _WebSocket(skip_utf8_validation=True)
         connection.settimeout(_CONNECT_TIMEOUT)
         connection.connect(
             f"ws://localhost{request.path}",

@@ -139,10 +139,10 @@ def is_timeout(error: DevLXDError) -> bool:
     return cause is not None and isinstance(root_cause(cause), TimeoutError)
 
 
-def is_closed_without_response(error: DevLXDError) -> bool:
-    """Whether the peer closed the connection before it sent any byte."""
-    cause = error.__cause__
-    return cause is not None and isinstance(root_cause(cause), RemoteDisconnected)
+def is_dropped(error: DevLXDError) -> bool:
+    """Whether the peer accepted the connection, and closed it before it sent any byte."""
+    cause = root_cause(error.__cause__) if error.__cause__ is not None else None
+    return isinstance(cause, ConnectionError) and not isinstance(cause, ConnectionRefusedError)
 
 
 def can_appear(error: NoDevLXD) -> bool:

@@ -26,7 +26,7 @@ RESTART_SECONDS: Final = 10.0
 
 _MIN_READ_TIMEOUT: Final = 1.0  # seconds that the host gets to respond, however little time is left
 _LOG_AFTER: Final = 1.0
-_MAX_CLOSED: Final = 5
+_MAX_DROPPED: Final = 5
 """Connections in a row that are closed without a response, after which the peer is not an HTTP server. A
 daemon that starts or stops does that once or twice."""
 _PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.5)
@@ -72,7 +72,7 @@ class RetryPolicy:
         # which a host can break off when it stops.
         first_failure: float | None = None
         logged_wait = logged_outage = False
-        attempts = closed = 0
+        attempts = dropped = 0
         while True:
             start = time.monotonic()
             try:
@@ -83,8 +83,8 @@ class RetryPolicy:
                 self._responded = self._responded or error.http_status is not None
                 if not self._should_retry(error, request):
                     raise
-                closed = closed + 1 if self._is_closed(error) else 0
-                if closed == _MAX_CLOSED:
+                dropped = dropped + 1 if self._is_dropped(error) else 0
+                if dropped == _MAX_DROPPED:
                     raise UnexpectedResponse(error.subject, "not an HTTP server") from error
                 now = time.monotonic()
                 first_failure = first_failure or start
@@ -104,10 +104,10 @@ class RetryPolicy:
             self.retries += 1
             time.sleep(pause)
 
-    def _is_closed(self, error: DevLXDError) -> bool:
-        from devlxdctl.http.error_mapping import is_closed_without_response
+    def _is_dropped(self, error: DevLXDError) -> bool:
+        from devlxdctl.http.error_mapping import is_dropped
 
-        return not self._forever and is_closed_without_response(error)
+        return not self._forever and is_dropped(error)
 
     def _should_retry(self, error: DevLXDError, request: Request) -> bool:
         from devlxdctl.http.error_mapping import can_appear, is_restart, was_sent
