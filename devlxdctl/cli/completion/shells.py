@@ -1,8 +1,9 @@
-"""Completion in bash, zsh and fish, as classes of Click's: what a shell is given once, and then at every TAB.
+"""Completion in bash, zsh and fish: the script that a shell loads once, and its completions at each TAB.
 
-Click's own scripts do not survive what config keys may hold: bash would break a key at a colon, expand one
-with a star, and insert one with a space as two words. So each script here hands over the line up to the
-cursor, it is taken apart in Python, and what goes back is quoted as that shell needs it. All drop stderr.
+These are completion classes for Click. Click's own scripts cannot handle all config keys: bash would split a
+key at a colon, expand one with a star, and insert one with a space as two words. So each script here passes
+the line up to the cursor, Python splits it, and the completions are quoted as that shell needs it. All scripts
+discard stderr.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ _SPECIAL = re.compile(r"[^\w%+,./:=@^-]")
 
 
 class Word(NamedTuple):
-    """The word before the cursor: what it says, how it was typed, and the quote that is still open in it."""
+    """The word before the cursor: its text, how it was typed, and the quote that is still open in it."""
 
     text: str
     typed: str
@@ -99,7 +100,7 @@ class Word(NamedTuple):
 
 
 def split(line: str) -> tuple[list[str], Word]:
-    """The words of `line`, split as POSIX shells do it, and the one that is being typed, empty perhaps."""
+    """Return the words of `line`, split as POSIX shells do it, and the word that is being typed."""
     words: list[str] = []
     text, start, quote = "", None, ""
     position = 0
@@ -128,19 +129,19 @@ def split(line: str) -> tuple[list[str], Word]:
 
 
 class _Line(ShellComplete):
-    """What the three have in common: the line comes whole, and control characters go nowhere."""
+    """What the three shells share: the line is split here, and control characters are not completed."""
 
     def get_completion_args(self) -> tuple[list[str], str]:
         words, self._word = split(os.environ.get("COMP_WORDS", ""))
         return words[1:], self._word.text
 
     def get_completions(self, args: list[str], incomplete: str) -> list[Item]:
-        # A value that is joined to its option: Click looks at the value alone, shells replace the whole word.
+        # A value joined to its option: Click completes the value alone, but shells replace the whole word.
         name, joined, _ = incomplete.partition("=")
         before = name + joined if joined and name.startswith("--") and "--" not in args else ""
         found = []
         for item in super().get_completions(args, incomplete):
-            # A value that begins like an option would be taken for one.
+            # Commands would read a value that begins with a dash as an option.
             unsafe = not incomplete and item.value.startswith("-")
             if item.type != "plain":
                 found.append(item)
@@ -155,12 +156,12 @@ class _Line(ShellComplete):
 
 
 class Bash(_Line, BashComplete):
-    """bash inserts what it is given as it is, in place of what stands after the last of its word breaks."""
+    """bash inserts completions unchanged, in place of the text after its last word break."""
 
     source_template = _BASH
 
     def source(self) -> str:
-        return ShellComplete.source(self)  # Click's would run a bash to see its version
+        return ShellComplete.source(self)  # Click's method runs bash to get its version
 
     def format_completion(self, item: Item) -> str:
         if item.type != "plain":
@@ -175,7 +176,7 @@ class Bash(_Line, BashComplete):
         word = self._word.typed
         if quote and word.startswith(quote):
             word = word[1:]
-        # What bash takes for the word: less than that, where a colon or an equals sign breaks it.
+        # The word as bash sees it: a colon or an equals sign begins a new one.
         tail = os.environ.get("COMP_CWORD", "")
         standing = word[: len(word) - len(tail)] if word.endswith(tail) else ""
         if not quoted.startswith(standing):
@@ -184,7 +185,7 @@ class Bash(_Line, BashComplete):
 
 
 class Zsh(_Line, ZshComplete):
-    """zsh quotes what it inserts, and takes a value apart from its help at the first bare colon."""
+    """zsh quotes completions itself, and separates a value from its help at the first unescaped colon."""
 
     source_template = _ZSH
 
@@ -196,7 +197,7 @@ class Zsh(_Line, ZshComplete):
 
 
 class Fish(_Line, FishComplete):
-    """fish quotes what it inserts, and takes a value apart from its help at a tab."""
+    """fish quotes completions itself, and separates a value from its help at a tab."""
 
     source_template = _FISH
 
@@ -210,7 +211,7 @@ for shell in (Bash, Zsh, Fish):
 
 
 def script(shell: type[ShellComplete], program: str) -> str:
-    """The completion script of `program` for one shell."""
+    """Return the completion script of `program` for one shell."""
     import click
 
     variable = f"_{program.replace('-', '_')}_COMPLETE".upper()
