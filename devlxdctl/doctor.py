@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NoReturn
 
-from devlxdctl.client import Client
+from devlxdctl.config.keys import KeyReader
 from devlxdctl.errors import (
     DevLXDError,
     ExitStatus,
@@ -22,11 +22,12 @@ from devlxdctl.errors import (
     os_reason,
 )
 from devlxdctl.guest import SOCKETS, find_product, find_socket, guest_signs
-from devlxdctl.http.endpoints import IMAGE, PRO_TOKEN, RAW, STATE, VERSIONS, Cause, hint
+from devlxdctl.http.endpoints import DEVICES, IMAGE, PRO, PRO_TOKEN, RAW, STATE, VERSIONS, Cause, hint
 from devlxdctl.http.messages import Request
 from devlxdctl.http.retry import RetryPolicy
 from devlxdctl.http.session import Session
 from devlxdctl.http.tokens import Token, resolve_token
+from devlxdctl.models import EVENT_TYPES
 
 __all__ = ["Check"]
 
@@ -208,24 +209,25 @@ class _Diagnosis:
 
     def _check_api(self) -> None:
         """Check what the host offers, once it responds."""
-        session = self._session
         if "/1.0" not in self._versions:
             no_version = NotSupported("/", f"no version 1.0, the host offers {self._versions}")
-            self._stop("api", no_version.problem, no_version, session.hint(VERSIONS, 404))
-        client = Client(self._given, timeout=self._timeout, wait=self._wait, token=self._token)
-        with contextlib.closing(session), client:
-            self._check_state(self._try("instance", lambda: session.get_json(STATE, dict, self._retry())))
-            keys = self._try("config", client.config_keys)
+            self._stop("api", no_version.problem, no_version, self._session.hint(VERSIONS, 404))
+        session = Session(self._given, self._timeout, self._token)
+        with contextlib.closing(self._session), contextlib.closing(session):
+            state = self._try("instance", lambda: session.get_json(STATE, dict, self._retry()))
+            self._check_state(state)
+            reader = KeyReader(session, lambda retry: (state or {}).get("instance_type", ""))
+            keys = self._try("config", lambda: reader.list_keys(self._retry()))
             if keys is not None:
                 self._ok("config", _count(len(keys), "key"))
-                self._check_keys(client, keys)
-            devices = self._try("devices", client.devices)
+                self._check_keys(reader, keys)
+            devices = self._try("devices", lambda: session.get_json(DEVICES, dict, self._retry()))
             if devices is not None:
                 self._ok("devices", _count(len(devices), "device"))
-            if self._try("events", lambda: _connects(client)):
+            if self._try("events", lambda: _connects(session, self._retry())):
                 self._ok("events", "a websocket connects")
             self._check_images(session)
-            self._check_pro(client)
+            self._check_pro(session)
 
     def _try(self, name: str, read: Callable[[], Any]) -> Any:
         """Return what `read` returns, or None after a failed check."""
@@ -262,11 +264,11 @@ class _Diagnosis:
         else:
             self._skip("token", "not supported by this host, which ignores it")
 
-    def _check_keys(self, client: Client, keys: list[str]) -> None:
+    def _check_keys(self, reader: KeyReader, keys: list[str]) -> None:
         unreadable: dict[str, DevLXDError] = {}
         for key in keys:
             try:
-                client.config_get(key)
+                reader.read(key, self._retry())
             except NotFound:  # unset since it was listed
                 continue
             except DevLXDError as error:
@@ -292,9 +294,9 @@ class _Diagnosis:
         else:
             self._skip("images", "not supported by this host")
 
-    def _check_pro(self, client: Client) -> None:
+    def _check_pro(self, session: Session) -> None:
         try:
-            setting = client.pro_status().get("guest_attach")
+            setting = session.get_json(PRO, dict, self._retry()).get("guest_attach")
         except NotSupported:
             self._skip("pro", "not supported by this host")
         except DevLXDError as error:
@@ -310,7 +312,9 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-def _connects(client: Client) -> bool:
+def _connects(session: Session, retry: RetryPolicy) -> bool:
     """Open the stream of events and close it. Raises what prevents that."""
-    with client.events():
+    from devlxdctl.events.stream import EventStream, Queue
+
+    with EventStream(session, EVENT_TYPES, Queue(), retry):
         return True

@@ -2,8 +2,8 @@
 
 These are completion classes for Click. Click's own scripts cannot handle all config keys: bash would split a
 key at a colon, expand one with a star, and insert one with a space as two words. So each script here passes
-the line up to the cursor, Python splits it, and the completions are quoted as that shell needs it. All scripts
-discard stderr.
+the line up to the cursor, Python splits it, and the completions are quoted as that shell needs it. All
+scripts discard stderr.
 """
 
 from __future__ import annotations
