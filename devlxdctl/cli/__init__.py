@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import click
@@ -27,7 +28,7 @@ from devlxdctl.cli.commands import (
     versions,
     wait,
 )
-from devlxdctl.cli.options import Group, Options
+from devlxdctl.cli.options import Group, MissingCommand, Options, usage_message
 from devlxdctl.cli.output.render import render
 from devlxdctl.cli.output.stdio import OutputClosed, print_error
 from devlxdctl.cli.signals import Interrupted, die_by_signal
@@ -36,8 +37,21 @@ COMPLETE_VARIABLE = "_DEVLXDCTL_COMPLETE"
 """The variable that a shell sets to ask for completions."""
 
 
+SECTIONS = {
+    "Instance": ("state", "ready", "devices", "metadata"),
+    "Configuration": ("config",),
+    "Events and waiting": ("events", "wait"),
+    "Images and Ubuntu Pro": ("image", "pro"),
+    "Diagnosis": ("doctor", "dump", "query", "versions", "help"),
+}
+"""The commands in the sections of the help."""
+
+
 class Root(Group):
     """The group `devlxdctl`: prints what its commands return, and exits with the documented statuses."""
+
+    def command_sections(self, ctx: click.Context) -> Mapping[str, Sequence[str]]:
+        return SECTIONS
 
     def invoke(self, ctx: click.Context) -> Any:
         options = ctx.ensure_object(Options)
@@ -52,9 +66,14 @@ class Root(Group):
         try:
             # Not in standalone mode, which exits with other statuses.
             status = super().main(*args, **{**extra, "standalone_mode": False})
-        except click.ClickException as error:
+        except MissingCommand as error:
             error.show()
-            status = error.exit_code
+            status = ExitStatus.USAGE
+        except click.UsageError as error:
+            message, hint = usage_message(error)
+            print_error(f"devlxdctl: {message}")
+            print_error(f"hint: {hint}")
+            status = ExitStatus.USAGE
         except DevLXDError as error:
             print_error(f"devlxdctl: {error}")
             if error.hint:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +84,21 @@ class Seconds(click.ParamType):  # type: ignore[type-arg]  # generic in newer ve
         return seconds
 
 
+class Count(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of Click only
+    """A whole number, at least 1."""
+
+    name = "n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            count = int(value)
+        except ValueError:
+            count = 0
+        if count < 1:
+            self.fail(f"{value!r} is not a whole number, at least 1", param, ctx)
+        return count
+
+
 def _store(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     if ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE:
         setattr(ctx.find_root().ensure_object(Options), param.name or "", value)
@@ -98,7 +114,7 @@ def complete_files(ctx: click.Context, param: click.Parameter, incomplete: str) 
 @cache
 def _common_options() -> list[click.Parameter]:
     """The common options, made once for all commands, since making one takes as long as making a command."""
-    formats = click.Choice(["text", "json", "table"])
+    formats = click.Choice(["text", "json"])
 
     def option(*names: str, **settings: Any) -> click.Option:
         return click.Option(names, expose_value=False, callback=_store, **settings)
@@ -146,6 +162,9 @@ def print_and_exit(ctx: click.Context, text: str) -> None:
     ctx.exit(render(Value(text, text), as_json=False))
 
 
+_UNLIMITED = 1000  # characters of the first line of a help text
+
+
 class Command(click.Command):
     """A command with the common options. Help and version are written as any other output."""
 
@@ -161,25 +180,60 @@ class Command(click.Command):
             option.help = "Print this help and exit."
         return option
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Print the options of the command itself before those of every command."""
+        own: list[tuple[str, str]] = []
+        common: list[tuple[str, str]] = []
+        help_option = self.get_help_option(ctx)
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
+            if record is not None:
+                is_common = param in _common_options() or param is help_option
+                (common if is_common else own).append(record)
+        for title, records in (("Options", own), ("Common options", common)):
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
 
-def unknown_command(name: str, names: list[str], ctx: click.Context) -> click.UsageError:
-    """The error for a command that does not exist, with the most similar of `names`."""
-    # In the words of newer versions of Click.
-    from difflib import get_close_matches
 
-    similar = ", ".join(map(repr, sorted(get_close_matches(name, names))))
-    suggestion = ""
-    if similar:
-        suggestion = f" (Did you mean one of: {similar}?)" if "," in similar else f" Did you mean {similar}?"
-    return click.UsageError(f"No such command {name!r}.{suggestion}", ctx)
+class UnknownCommand(click.UsageError):
+    """A command that does not exist. `hint` names the most similar of `names`, if one is similar."""
+
+    def __init__(self, name: str, names: list[str], ctx: click.Context) -> None:
+        super().__init__(f"no such command {name!r}", ctx)
+        self.hint = suggestion(name, names)
 
 
-class _MissingCommand(click.UsageError):
+class MissingCommand(click.UsageError):
     """A group without a command: its help on stderr, and exit status 2. Click before 8.2 exits with 0."""
 
     def show(self, file: Any = None) -> None:
         assert self.ctx is not None
         click.echo(self.ctx.get_help(), file=file, err=True)
+
+
+def suggestion(word: str, words: list[str]) -> str | None:
+    """Return a question with the words that are similar to `word`, None without any."""
+    from difflib import get_close_matches
+
+    similar = get_close_matches(word, words, cutoff=0.7)
+    return f"did you mean {' or '.join(sorted(similar))}?" if similar else None
+
+
+def usage_message(error: click.UsageError) -> tuple[str, str]:
+    """Return the message of a usage error, in the form of all other errors, and its hint."""
+    path = error.ctx.command_path if error.ctx is not None else "devlxdctl"
+    hint: str | None = getattr(error, "hint", None)
+    message = error.format_message()
+    if isinstance(error, click.NoSuchOption):
+        message = f"no such option {error.option_name}"
+        options = error.ctx.command.params if error.ctx is not None else []
+        hint = suggestion(error.option_name, [name for option in options for name in option.opts])
+    message = message.removesuffix(".")
+    if not message[1:2].isupper():
+        message = message[:1].lower() + message[1:]
+    subject = path.partition(" ")[2]
+    return (f"{subject}: {message}" if subject else message), hint or f"{path} --help"
 
 
 class Group(Command, click.Group):
@@ -190,12 +244,29 @@ class Group(Command, click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args and not ctx.resilient_parsing:
-            raise _MissingCommand("", ctx)
+            raise MissingCommand("", ctx)
         return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if not ctx.resilient_parsing and self.get_command(ctx, args[0]) is None and args[0][:1] != "-":
-            raise unknown_command(args[0], self.list_commands(ctx), ctx)
+            raise UnknownCommand(args[0], self.list_commands(ctx), ctx)
         return super().resolve_command(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Print the commands before the options."""
+        self.format_commands(ctx, formatter)
+        super().format_options(ctx, formatter)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Print each command with the whole first line of its help, in the sections of the group."""
+        for title, names in self.command_sections(ctx).items():
+            commands = [(name, self.get_command(ctx, name)) for name in names]
+            rows = [(name, command.get_short_help_str(_UNLIMITED)) for name, command in commands if command]
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+    def command_sections(self, ctx: click.Context) -> Mapping[str, Sequence[str]]:
+        """Return the names of the commands by the title of their section in the help."""
+        return {"Commands": self.list_commands(ctx)}

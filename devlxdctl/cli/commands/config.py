@@ -12,7 +12,7 @@ import click
 from devlxdctl import BadData, environment_variables, format_assignments
 from devlxdctl.cli.completion import values as complete
 from devlxdctl.cli.environment import inherited_environment
-from devlxdctl.cli.options import Command, CommandLine, Group, Options, Seconds
+from devlxdctl.cli.options import Command, CommandLine, Count, Group, Options, Seconds
 from devlxdctl.cli.output.render import Line, Lines, Table, Value, compact_json
 from devlxdctl.cli.output.stdio import print_error, stdout_descriptor
 
@@ -152,7 +152,7 @@ def run(ctx: click.Context, patterns: tuple[str, ...], prefix: str | None, optio
     metavar="CMD",
     help="Command to run for each line, without a shell.",
 )
-@click.option("--count", type=click.IntRange(1), metavar="N", help="Exit after N changes.")
+@click.option("--count", type=Count(), metavar="N", help="Exit after N changes.")
 @click.option(
     "--interval",
     type=Seconds(),

@@ -10,7 +10,7 @@ import click
 
 from devlxdctl import EVENT_TYPES, TimedOut
 from devlxdctl.cli.completion import values
-from devlxdctl.cli.options import Command, Options, Seconds
+from devlxdctl.cli.options import Command, Count, Options, Seconds
 from devlxdctl.cli.output.render import Line, Lines, as_text, compact_json
 from devlxdctl.cli.output.stdio import print_error, stdout_descriptor
 
@@ -42,7 +42,7 @@ class _EventTypes(click.ParamType):  # type: ignore[type-arg]  # generic in newe
     shell_complete=values.event_types,
     help="Types of events, separated by commas.",
 )
-@click.option("--count", type=click.IntRange(1), metavar="N", help="Exit after N events.")
+@click.option("--count", type=Count(), metavar="N", help="Exit after N events.")
 @click.option(
     "--for",
     "seconds",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from devlxdctl import ExitStatus
-from devlxdctl.cli.options import Command, print_and_exit, unknown_command
+from devlxdctl.cli.options import Command, UnknownCommand, print_and_exit
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -71,7 +71,7 @@ def help_(ctx: click.Context, topic: tuple[str, ...]) -> Value | None:
         command = group.get_command(target, word) if isinstance(group, click.Group) else None
         if command is None:
             names = group.list_commands(target) if isinstance(group, click.Group) else []
-            raise unknown_command(word, names, ctx)
+            raise UnknownCommand(word, names, ctx)
         target = click.Context(command, info_name=word, parent=target)
     print_and_exit(ctx, target.get_help())
     return None
