@@ -13,6 +13,7 @@ import click
 
 from devlxdctl import DevLXDError, ExitStatus
 from devlxdctl.cli.commands import (
+    completion,
     config,
     devices,
     doctor,
@@ -42,7 +43,8 @@ SECTIONS = {
     "Configuration": ("config",),
     "Events and waiting": ("events", "wait"),
     "Images and Ubuntu Pro": ("image", "pro"),
-    "Diagnosis": ("doctor", "dump", "query", "versions", "help"),
+    "Diagnosis": ("doctor", "dump", "query", "versions"),
+    "Help": ("help", "completion"),
 }
 """The commands in the sections of the help."""
 
@@ -118,6 +120,7 @@ for command in (
     dump.dump,
     query.query,
     doctor.doctor,
+    completion.completion,
     help.help_,
 ):
     devlxdctl.add_command(command)

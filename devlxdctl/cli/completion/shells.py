@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from click.shell_completion import (
     BashComplete,
@@ -206,7 +206,9 @@ class Fish(_Line, FishComplete):
         return f"{item.type},{item.value}{help_ if item.type == 'plain' else ''}"
 
 
-for shell in (Bash, Zsh, Fish):
+SHELLS: Final[dict[str, type[ShellComplete]]] = {"bash": Bash, "zsh": Zsh, "fish": Fish}
+
+for shell in SHELLS.values():
     add_completion_class(shell)
 
 
