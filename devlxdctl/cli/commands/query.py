@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 import click
 
-from devlxdctl import BadData, DevLXDError, PermissionDenied
+from devlxdctl import BadData, DevLXDError, NotFound, PermissionDenied
 from devlxdctl.cli.options import Command, Options
-from devlxdctl.cli.output.render import Raw
+from devlxdctl.cli.output.render import Raw, Value
+from devlxdctl.cli.output.stdio import print_error
 
 if TYPE_CHECKING:
     from devlxdctl import RawResponse
+
+
+_VERSION_LIST_SIZE = 16  # bytes, more than the list of versions has
 
 
 @click.command(cls=Command)
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     "-H", "--header", "headers", metavar="HEADER", multiple=True, help="Header as NAME: VALUE; repeatable."
 )
 @click.option("-i", "--include", is_flag=True, help="Print the status line and the headers, too.")
+@click.option("--header-out", metavar="NAME", help="Print this header of the response instead of the body.")
 @click.argument("path")
 @click.pass_obj
 def query(
@@ -35,19 +40,22 @@ def query(
     data: str | None,
     headers: tuple[str, ...],
     include: bool,
+    header_out: str | None,
     path: str,
-) -> Raw:
+) -> Raw | Value:
     """Send a raw request to the host.
 
     PATH, headers and body are sent unchanged, and the response is printed unchanged. Without -i, the body of
-    a response other than 2xx goes to stderr. Status 404 exits with 6. Only a GET is retried while the host
-    restarts. There is no read timeout.
+    a response other than 2xx goes to stderr. Status 404 exits with 6, and so does --header-out for a header
+    that is not there. Only a GET is retried while the host restarts, except for a wait. There is no read
+    timeout.
 
     \b
     Examples:
       devlxdctl query /1.0
       devlxdctl query -X PATCH -d '{"state":"Ready"}' /1.0
       devlxdctl query -i '/1.0/operations/ID/wait?timeout=10'
+      devlxdctl query --header-out ETag /1.0/storage-pools/default
     """
     pairs = [_parse_header(text) for text in headers]
     body = None if data is None else _open_body(data)
@@ -55,16 +63,31 @@ def query(
         method = "GET" if data is None else "POST"
     response = options.client().request(method, path, headers=pairs, body=body)
     error = response.error()
-    return Raw(_chunks(response, include, error), is_error=error is not None and not include)
+    if header_out is not None and error is None:
+        return _header(response, header_out)
+    return Raw(_chunks(response, path, include, error), is_error=error is not None and not include)
 
 
-def _chunks(response: RawResponse, include: bool, error: DevLXDError | None) -> Iterator[bytes]:
+def _header(response: RawResponse, name: str) -> Value:
+    with response:
+        for each, value in response.headers:
+            if each.lower() == name.lower():
+                return Value(value, value)
+    raise NotFound(name, "no such header in the response")
+
+
+def _chunks(response: RawResponse, path: str, include: bool, error: DevLXDError | None) -> Iterator[bytes]:
+    start = b""
     with response:
         if include:
             yield response.head()
-        yield from response.chunks()
+        for chunk in response.chunks():
+            start = (start + chunk)[:_VERSION_LIST_SIZE]
+            yield chunk
     if error is not None:
         raise error
+    if path != "/" and start.strip() == b'["/1.0"]':
+        print_error(f"devlxdctl: {path}: LXD 6 sends this list of versions for paths that it does not have")
 
 
 def _parse_header(text: str) -> tuple[str, str]:
