@@ -1,66 +1,66 @@
-"""What can go wrong with a real host, chosen by name when the simulator starts."""
+"""Faults of real hosts that the simulator can reproduce, chosen by name when it starts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 
 class FaultError(ValueError):
-    """A fault that does not exist or whose argument makes no sense."""
+    """An unknown fault, or a fault with an invalid argument."""
 
 
 @dataclass(frozen=True)
 class Faults:
-    """The faults of one run. Times are seconds, 0 is never."""
+    """The faults of one run. Times are in seconds; 0 means never."""
 
     late_socket: float = 0.0
-    """The socket appears so long after the start."""
+    """The socket appears this long after the start."""
     boot_500: float = 0.0
-    """From the first connection on every answer is a 500 for so long."""
+    """Every response is a 500 for this long after the first connection."""
     restart: float = 0.0
-    """The daemon restarts once, so long after the start."""
+    """The daemon restarts once, this long after the start."""
     restart_down: float = 1.0
-    """For so long it is down then."""
+    """The daemon is down for this long during that restart."""
     refuse: bool = False
-    """The daemon was killed: the socket is there and refuses connections."""
+    """The daemon was killed: the socket exists and refuses connections."""
     hang: bool = False
-    """Connections are accepted and never answered."""
+    """Connections are accepted, requests get no response."""
     off: bool = False
-    """The guest API is switched off: neither socket nor directory."""
+    """The guest API is switched off: neither socket nor directory exists."""
     forbidden: bool = False
-    """Every caller counts as an ordinary user."""
+    """Every caller is treated as a non-root user."""
     short_image: bool = False
-    """Connections break off in the middle of an image."""
+    """Connections are closed in the middle of an image."""
 
 
 FAULTS = {
-    "late-socket": "=S: the socket appears S seconds after the start",
-    "boot-500": "=S: every answer is a 500 for S seconds from the first connection on",
-    "restart": "=S[,DOWN]: the daemon restarts after S seconds and is down for DOWN (1)",
+    "late-socket": "=SECONDS: the socket appears SECONDS after the start",
+    "boot-500": "=SECONDS: every response is a 500 for SECONDS after the first connection",
+    "restart": "=SECONDS[,DOWN]: the daemon restarts after SECONDS and is down for DOWN seconds (1)",
     "refuse": ": the daemon was killed, the socket refuses connections",
-    "hang": ": connections are accepted and never answered",
-    "off": ": the guest API is switched off, there is neither socket nor directory",
-    "forbidden": ": 401 for everyone",
-    "short-image": ": every answer with an image breaks off at its half",
+    "hang": ": connections are accepted, requests get no response",
+    "off": ": the guest API is switched off, neither socket nor directory exists",
+    "forbidden": ": every response is 401",
+    "short-image": ": every image is truncated in the middle",
 }
 
 
 def parse_faults(texts: Iterable[str]) -> Faults:
-    """Read `NAME` and `NAME=ARG` texts; raises FaultError."""
+    """Parse texts of the form `NAME` or `NAME=ARGUMENT`; raises FaultError."""
     chosen: dict[str, float | bool] = {}
     for text in texts:
-        name, given, argument = text.partition("=")
+        name, equals, argument = text.partition("=")
         if name not in FAULTS:
-            raise FaultError(f"unknown fault {name!r}; there are {', '.join(FAULTS)}")
+            raise FaultError(f"unknown fault {name!r}; known faults: {', '.join(FAULTS)}")
         timed = FAULTS[name].startswith("=")
-        if timed != bool(given):
+        if timed != bool(equals):
             raise FaultError(f"{name}{FAULTS[name]}")
         attribute = name.replace("-", "_")
         if not timed:
             chosen[attribute] = True
             continue
-        first, more, second = argument.partition(",")
+        first, comma, second = argument.partition(",")
         chosen[attribute] = _seconds(name, first)
-        if more:
+        if comma:
             if name != "restart":
                 raise FaultError(f"{name}{FAULTS[name]}")
             chosen["restart_down"] = _seconds(name, second)
@@ -73,5 +73,5 @@ def _seconds(name: str, text: str) -> float:
     except ValueError:
         seconds = -1.0
     if not 0 < seconds < float("inf"):
-        raise FaultError(f"{name}: {text!r} is not a number of seconds")
+        raise FaultError(f"{name}: not a number of seconds: {text!r}")
     return seconds

@@ -1,4 +1,4 @@
-"""HTTP as the host's server speaks it: aiohttp, with what the two differ in put right."""
+"""The HTTP server: aiohttp, changed where a host's server behaves differently."""
 
 import asyncio
 import os
@@ -11,29 +11,29 @@ from typing import NamedTuple, NoReturn
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from devlxdctl.simulator import answers, events, export, websocket
-from devlxdctl.simulator.answers import Answer, Target
+from devlxdctl.simulator import endpoints, events, image_export, websocket_frames
+from devlxdctl.simulator.aiohttp_responses import BufferedHTTPResponse, StreamedHTTPResponse, order_headers
 from devlxdctl.simulator.faults import Faults
 from devlxdctl.simulator.instance import Instance
-from devlxdctl.simulator.responses import Download, Response, order_headers
+from devlxdctl.simulator.messages import Response, StreamedResponse, Target, text_error
 from devlxdctl.simulator.storage import Storage
 
 BOOTING = "Failed to begin transaction: sql: database is closed"
 BAD_REQUEST = "400 Bad Request"
 NO_HOST = "400 Bad Request: missing required Host header"
 _CHUNKED_FROM = 2049
-"""A body of this many bytes or more does not fit the host's buffer and is sent without Content-Length."""
+"""A body of this size or more does not fit the host's buffer and is sent without Content-Length."""
 _LINE_LIMIT = 1 << 20
 
 
 class Request(NamedTuple):
-    """A request as it arrived."""
+    """A request as received."""
 
     method: str
     path: str
     """The raw target, query included."""
     connection: int
-    """The connection that it came on, counted from 1."""
+    """The number of its connection, starting at 1."""
 
 
 class Connection(web.RequestHandler):
@@ -43,15 +43,15 @@ class Connection(web.RequestHandler):
         super().__init__(
             manager,
             loop=asyncio.get_running_loop(),
-            keepalive_timeout=server.instance.profile.idle_limit,
-            access_log=None,  # type: ignore[arg-type]  # None is what turns it off
+            keepalive_timeout=server.instance.profile.idle_timeout,
+            access_log=None,  # type: ignore[arg-type]  # None disables it
             max_line_size=_LINE_LIMIT,
             max_field_size=_LINE_LIMIT,
         )
         self.number = 0
         self.root = True
         self.pipe: asyncio.BaseTransport | None = None
-        """The transport. aiohttp forgets `transport` when it closes it, which may still send what is left."""
+        """The transport, which may still be sending after aiohttp closed it and set `transport` to None."""
         self.listener: events.Listener | None = None
         self._server = server
 
@@ -60,22 +60,22 @@ class Connection(web.RequestHandler):
         peer = transport.get_extra_info("socket")
         raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, credentials.size)
         _, uid, _ = credentials.unpack(raw)
-        # Who runs the simulator as an ordinary user is root in the guest that it makes up.
+        # The user who runs the simulator is root in the simulated guest.
         self.root = uid in (0, os.getuid())
         self.pipe = transport
-        self.number = self._server.connected(self)
+        self.number = self._server.register(self)
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         if self.listener is None:
-            super().data_received(_encoded(data))
+            super().data_received(_percent_encode_target(data))
         else:
-            self.listener.feed(data)
+            self.listener.receive(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._server.open.discard(self)
         if self.listener is not None:
-            self.listener.lost()
+            self.listener.connection_lost()
         super().connection_lost(exc)
 
     def handle_error(
@@ -85,16 +85,16 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """What is no HTTP at all gets the host's short answer; the rest is a bug of the simulator."""
+        """Send the host's short response to invalid HTTP; other errors are bugs of the simulator."""
         if status == 400:
-            # Newer versions of aiohttp look for the header themselves.
+            # Newer versions of aiohttp check for the Host header themselves.
             no_host = (message or "").startswith("Missing 'Host'")
-            end_with_bad_request(request, NO_HOST if no_host else BAD_REQUEST)
+            send_bad_request(request, NO_HOST if no_host else BAD_REQUEST)
         return super().handle_error(request, status, exc, message)
 
 
-def _encoded(data: bytes) -> bytes:
-    """Percent-encode what is not ASCII in a request line: a host accepts it, aiohttp's parser does not."""
+def _percent_encode_target(data: bytes) -> bytes:
+    """Percent-encode non-ASCII bytes in a request line: hosts accept them, aiohttp's parser does not."""
     line, end_of_line, rest = data.partition(b"\r\n")
     if line.isascii() or not re.fullmatch(rb"[A-Z]+ /\S* HTTP/1\.[01]", line):
         return data
@@ -102,24 +102,24 @@ def _encoded(data: bytes) -> bytes:
     return encoded + end_of_line + rest
 
 
-def end(request: web.BaseRequest) -> NoReturn:
-    """Be done with a connection that was taken away from HTTP."""
+def close_connection(request: web.BaseRequest) -> NoReturn:
+    """Close the connection and send no response."""
     if request.transport is not None:
         request.transport.close()
-    # The one way to leave a handler without a response that aiohttp takes quietly.
+    # The only way to leave a handler without a response that aiohttp does not log as an error.
     raise asyncio.CancelledError
 
 
-def end_with_bad_request(request: web.BaseRequest, status: str) -> NoReturn:
-    """Send the answer to a request that the host cannot read, which has few headers and no newline."""
+def send_bad_request(request: web.BaseRequest, status: str) -> NoReturn:
+    """Send the response to an unreadable request, which has few headers and no final newline."""
     if request.transport is not None:
         head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
         request.transport.write(f"{head}{status}".encode())
-    end(request)
+    close_connection(request)
 
 
 class Server:
-    """Answers connections for an instance; whoever listens on the socket makes them with `connection`."""
+    """Serves an instance over HTTP; `connection` is the protocol factory for a listening socket."""
 
     def __init__(self, instance: Instance, hub: events.Hub, faults: Faults, storage: Storage) -> None:
         self.instance = instance
@@ -128,12 +128,12 @@ class Server:
         self.requests: list[Request] = []
         self.connections = 0
         self.open: set[Connection] = set()
-        self.failing: str | None = None
-        """While it is set, every answer is a 500 of this text."""
+        self.error_text: str | None = None
+        """While set, every response is a 500 with this text."""
         self._faults = faults
         self._boot_until: float | None = None
 
-        # As middleware, since a router has its own idea of which paths there are.
+        # A middleware, because aiohttp's router would change paths.
         @web.middleware
         async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
             return await self._handle(request)
@@ -145,12 +145,12 @@ class Server:
         )
 
     async def start(self) -> None:
-        """Make ready for connections."""
+        """Prepare for connections."""
         await self._runner.setup()
 
     async def stop(self) -> None:
-        """Drop every connection, when no more are accepted."""
-        # One that was accepted last is made in the next rounds of the loop, and closed in those after them.
+        """Drop every connection. The caller has stopped accepting new ones."""
+        # asyncio needs several rounds of its loop to create the last accepted connection and to close it.
         for _ in range(3):
             self.drop()
             for _ in range(3):
@@ -158,12 +158,12 @@ class Server:
         await self._runner.cleanup()
 
     def connection(self) -> Connection:
-        """A protocol for a connection that has just been accepted."""
+        """Return the protocol for a new connection."""
         assert self._runner.server is not None
         return Connection(self, self._runner.server)
 
-    def connected(self, connection: Connection) -> int:
-        """Count a new connection."""
+    def register(self, connection: Connection) -> int:
+        """Count a new connection and return its number."""
         self.connections += 1
         self.open.add(connection)
         if self._boot_until is None:
@@ -171,7 +171,7 @@ class Server:
         return self.connections
 
     def drop(self) -> None:
-        """Break every connection, as the end of the daemon does."""
+        """Abort every connection, as the end of the daemon does."""
         for connection in list(self.open):
             if isinstance(connection.pipe, asyncio.WriteTransport):
                 connection.pipe.abort()
@@ -183,106 +183,109 @@ class Server:
         if self._faults.hang:
             await asyncio.get_running_loop().create_future()
         if "Host" not in request.headers and request.version >= (1, 1):
-            end_with_bad_request(request, NO_HOST)
+            send_bad_request(request, NO_HOST)
         target = Target.parse(request.raw_path)
         if not target.well_encoded:
-            end_with_bad_request(request, BAD_REQUEST)
-        answer = await self._answer(request, connection, target)
-        if isinstance(answer, export.Body):
-            return await self._send(request, answer)
-        long = len(answer.body) >= _CHUNKED_FROM and request.version >= (1, 1) and request.method != "HEAD"
-        return Response(answer, chunked=long)
+            send_bad_request(request, BAD_REQUEST)
+        response = await self._respond(request, connection, target)
+        if isinstance(response, StreamedResponse):
+            return await self._stream(request, response)
+        chunked = (
+            len(response.body) >= _CHUNKED_FROM and request.version >= (1, 1) and request.method != "HEAD"
+        )
+        return BufferedHTTPResponse(response, chunked=chunked)
 
-    async def _send(self, request: web.Request, body: export.Body) -> web.StreamResponse:
-        response = Download(body, chunked=request.version >= (1, 1))
-        left = body.half if self._faults.short_image else None
+    async def _stream(self, request: web.Request, response: StreamedResponse) -> web.StreamResponse:
+        stream = StreamedHTTPResponse(response, chunked=request.version >= (1, 1))
+        left = response.truncated_length if self._faults.short_image else None
         try:
-            await response.prepare(request)
-            for piece in body.pieces if request.method != "HEAD" else ():
-                await response.write(piece if left is None else piece[:left])
+            await stream.prepare(request)
+            for piece in response.pieces if request.method != "HEAD" else ():
+                await stream.write(piece if left is None else piece[:left])
                 if left is not None:
                     left -= len(piece)
                     if left <= 0:
-                        end(request)
-            await response.write_eof()
-        except ConnectionError:  # the client has gone, or the daemon restarts
-            end(request)
-        return response
+                        close_connection(request)
+            await stream.write_eof()
+        except ConnectionError:  # the client disconnected, or the daemon restarts
+            close_connection(request)
+        return stream
 
-    async def _answer(
+    async def _respond(
         self, request: web.Request, connection: Connection, target: Target
-    ) -> Answer | export.Body:
+    ) -> Response | StreamedResponse:
         profile, method = self.instance.profile, request.method
-        if moved := answers.redirect(profile, method, target):
-            return moved
-        if self.failing is not None:
-            return answers.error(500, self.failing)
+        if redirect := endpoints.redirect(profile, method, target):
+            return redirect
+        if self.error_text is not None:
+            return text_error(500, self.error_text)
         if self._boot_until is not None and time.monotonic() < self._boot_until:
-            return answers.error(500, BOOTING)
-        endpoint, parameters = answers.find_endpoint(profile, target.path)
+            return text_error(500, BOOTING)
+        endpoint, parameters = endpoints.find_endpoint(profile, target.path)
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if refused := answers.refuse_token(self.instance, token):
-            return refused
+        if rejected := endpoints.reject_token(self.instance, token):
+            return rejected
         trusted = profile.tokens and self.instance.tokens.get(token) == "trusted"
-        permitted = connection.root and not self._faults.forbidden
-        if not permitted and (endpoint is not None or profile.root_first):
-            return answers.error(401, answers.NON_ROOT)
+        root = connection.root and not self._faults.forbidden
+        if not root and (endpoint is not None or profile.root_check_first):
+            return text_error(401, endpoints.NON_ROOT)
         if endpoint is None:
-            return answers.error(404, "404 page not found")
-        if refused := answers.wrong_method(profile, endpoint, method):
-            return refused
+            return text_error(404, "404 page not found")
+        if rejected := endpoints.reject_method(profile, endpoint, method):
+            return rejected
         if not self.instance.api_on and (
-            endpoint not in profile.answers_switched_off or answers.is_patch(profile, endpoint, method)
+            endpoint not in profile.allowed_while_off or endpoints.sets_state(profile, endpoint, method)
         ):
-            return answers.error(403, profile.forbidden)
-        if answers.is_patch(profile, endpoint, method):
+            return text_error(403, profile.forbidden)
+        if endpoints.sets_state(profile, endpoint, method):
             return await self._patch(request)
         if endpoint == "/1.0/events":
             return await self._listen(request, connection, target)
-        if endpoint in answers.STORAGE_ENDPOINTS:
+        if endpoint in endpoints.STORAGE_ENDPOINTS:
             body = await request.read()
-            return self.storage.answer(endpoint, method, parameters, body, trusted)
+            return self.storage.respond(endpoint, method, parameters, body, trusted)
         if endpoint == "/1.0/images/{fingerprint}/export":
-            return export.export(self.instance, parameters["fingerprint"], request.headers.get("Range"))
-        return answers.answer(self.instance, endpoint, parameters, trusted)
+            range_header = request.headers.get("Range")
+            return image_export.export(self.instance, parameters["fingerprint"], range_header)
+        return endpoints.respond(self.instance, endpoint, parameters, trusted)
 
-    async def _patch(self, request: web.Request) -> Answer:
+    async def _patch(self, request: web.Request) -> Response:
         profile = self.instance.profile
         try:
-            body = await asyncio.wait_for(request.read(), profile.body_limit)
+            body = await asyncio.wait_for(request.read(), profile.body_timeout)
         except asyncio.TimeoutError:
-            # The rest of the body is not waited for either.
+            # aiohttp must not wait for the rest of the body.
             request.content.feed_eof()
             request.protocol.close()
-            return answers.error(400, f"{profile.body_error_prefix}i/o timeout")
+            return text_error(400, f"{profile.body_error_prefix}i/o timeout")
         except ConnectionError:
-            end(request)
-        return answers.patch_state(self.instance, body)
+            close_connection(request)
+        return endpoints.patch_state(self.instance, body)
 
-    async def _listen(self, request: web.Request, connection: Connection, target: Target) -> Answer:
-        """Turn the connection into an event stream, or say why not."""
-        frames = request.headers.get("Upgrade") == "websocket"
-        if frames and (refused := self._refuse_websocket(request)):
-            return refused
+    async def _listen(self, request: web.Request, connection: Connection, target: Target) -> Response:
+        """Turn the connection into an event stream, or return an error."""
+        websocket = request.headers.get("Upgrade") == "websocket"
+        if websocket and (rejected := self._reject_websocket(request)):
+            return rejected
         transport = connection.transport
         if transport is None:
-            end(request)
-        if frames:
-            accepted = websocket.accept(request.headers["Sec-WebSocket-Key"])
+            close_connection(request)
+        if websocket:
+            accepted = websocket_frames.accept_key(request.headers["Sec-WebSocket-Key"])
             head = (
                 "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 f"Sec-WebSocket-Accept: {accepted}\r\n\r\n"
             ).encode()
         else:
             head = events.PLAIN_HEAD
-        types = events.wanted_types(target.query)
-        listener = events.Listener(transport, types, self.instance.profile, frames=frames)
+        types = events.requested_types(target.query)
+        listener = events.Listener(transport, types, self.instance.profile, websocket=websocket)
         connection.listener = listener
         transport.write(head)
         await self.hub.serve(listener)
-        end(request)
+        close_connection(request)
 
-    def _refuse_websocket(self, request: web.Request) -> Answer | None:
+    def _reject_websocket(self, request: web.Request) -> Response | None:
         headers = request.headers
         origin = headers.get("Origin")
         if (
@@ -295,9 +298,9 @@ class Server:
             status, reason = 403, "Forbidden"
         else:
             return None
-        # The library's answer, and then the host's own attempt to report the error on top of it.
+        # The websocket library writes an error, then the host appends its own.
         version = ("Sec-Websocket-Version", "13")
-        return answers.error(status, f"{reason}\ninternal server error", version)
+        return text_error(status, f"{reason}\ninternal server error", version)
 
 
 def _same_host(origin: str, request: web.Request) -> bool:

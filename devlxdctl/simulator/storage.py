@@ -8,9 +8,8 @@ import uuid
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from devlxdctl.simulator import golang
-from devlxdctl.simulator.answers import JSON, RAW, Answer, error
 from devlxdctl.simulator.instance import Instance
+from devlxdctl.simulator.messages import RAW, Response, json_response, text_error
 
 VOLUMES_KEY = "security.devlxd.management.volumes"
 """The instance's key that permits all of it."""
@@ -27,18 +26,18 @@ class Storage:
         """The devices that the guest made, which it may change."""
         self._operations: set[str] = set()
 
-    def answer(
+    def respond(
         self, endpoint: str, method: str, parameters: Mapping[str, str], body: bytes, trusted: bool
-    ) -> Answer:
+    ) -> Response:
         """The answer to a method that the endpoint has."""
         if not trusted:
-            return error(403, "You must be authenticated")
+            return text_error(403, "You must be authenticated")
         named = {name: unquote(value) for name, value in parameters.items()}
         operation = named.get("operation")
         if operation is not None:
             return self._operation(method, operation)
         if self._instance.config.get(VOLUMES_KEY) != "true":
-            return error(403, "Forbidden")
+            return text_error(403, "Forbidden")
         document: object = None
         if method in ("POST", "PUT", "PATCH"):
             try:
@@ -46,44 +45,44 @@ class Storage:
             except ValueError:
                 document = None
             if not isinstance(document, dict):
-                return error(400, "Failed to parse request: the body is no JSON object")
+                return text_error(400, "Failed to parse request: the body is no JSON object")
         if "instance" in named:
             return self._of_instance(named["instance"], document)
         if named["pool"] not in self._pools:
-            return error(404, "Storage pool not found")
+            return text_error(404, "Storage pool not found")
         if named.get("type", "custom") != "custom":
-            return error(400, "Only custom storage volumes can be managed")
+            return text_error(400, "Only custom storage volumes can be managed")
         if "volume" in named:
             return self._of_volume(named["pool"], named["volume"], method, document)
         if not endpoint.endswith("{pool}"):
             return self._of_volumes(named["pool"], document)
         pool = {"name": named["pool"], "driver": self._pools[named["pool"]], "status": "Created"}
-        return _json(pool)
+        return json_response(pool)
 
-    def _operation(self, method: str, operation: str) -> Answer:
+    def _operation(self, method: str, operation: str) -> Response:
         if operation not in self._operations:
-            return error(404, "Operation not found")
+            return text_error(404, "Operation not found")
         if method == "DELETE":
-            return error(400, "This operation can't be cancelled")
-        return _json({"id": operation, "status": "Success", "status_code": 200, "err": ""})
+            return text_error(400, "This operation can't be cancelled")
+        return json_response({"id": operation, "status": "Success", "status_code": 200, "err": ""})
 
-    def _start(self) -> Answer:
+    def _start(self) -> Response:
         """The answer of what takes a while on a real host, and is done already here."""
         operation = str(uuid.uuid4())
         self._operations.add(operation)
-        return _json({"id": operation, "status": "Running", "status_code": 103, "err": ""})
+        return json_response({"id": operation, "status": "Running", "status_code": 103, "err": ""})
 
-    def _of_volumes(self, pool: str, wanted: object) -> Answer:
+    def _of_volumes(self, pool: str, wanted: object) -> Response:
         if wanted is None:
-            return _json([volume for (of, _), volume in sorted(self._volumes.items()) if of == pool])
+            return json_response([volume for (of, _), volume in sorted(self._volumes.items()) if of == pool])
         assert isinstance(wanted, dict)
         name = wanted.get("name")
         if not isinstance(name, str) or not name or "/" in name:
-            return error(400, "No name provided")
+            return text_error(400, "No name provided")
         if wanted.get("type", "custom") != "custom":
-            return error(400, "Only custom storage volumes can be managed")
+            return text_error(400, "Only custom storage volumes can be managed")
         if (pool, name) in self._volumes:
-            return error(409, "Volume by that name already exists")
+            return text_error(409, "Volume by that name already exists")
         self._volumes[pool, name] = {
             "name": name,
             "description": wanted.get("description", ""),
@@ -95,33 +94,35 @@ class Storage:
         }
         return self._start()
 
-    def _of_volume(self, pool: str, name: str, method: str, wanted: object) -> Answer:
+    def _of_volume(self, pool: str, name: str, method: str, wanted: object) -> Response:
         volume = self._volumes.get((pool, name))
         if volume is None:
-            return error(404, "Storage volume not found")
+            return text_error(404, "Storage volume not found")
         if method == "GET":
-            return _json(volume)
+            return json_response(volume)
         if method == "DELETE":
             if any(_is_of(device, pool, name) for device in self._instance.devices.values()):
-                return error(400, "The storage volume is still in use")
+                return text_error(400, "The storage volume is still in use")
             del self._volumes[pool, name]
         else:
             assert isinstance(wanted, dict)
             volume.update({key: wanted[key] for key in ("config", "description") if key in wanted})
         return self._start()
 
-    def _of_instance(self, name: str, wanted: object) -> Answer:
+    def _of_instance(self, name: str, wanted: object) -> Response:
         if name != self._instance.name:
-            return error(404, "Instance not found")
+            return text_error(404, "Instance not found")
         if wanted is None:
             devices = self._instance.devices
-            return _json({"name": name, "devices": {each: devices[each] for each in sorted(self._attached)}})
+            return json_response(
+                {"name": name, "devices": {each: devices[each] for each in sorted(self._attached)}}
+            )
         assert isinstance(wanted, dict)
         devices = wanted.get("devices") or {}
         for each, device in devices.items():
             known = each in self._attached or (device and each not in self._instance.devices)
             if not known or (device and not self._is_volume(device)):
-                return error(403, f'Not authorized to manage device "{each}"')
+                return text_error(403, f'Not authorized to manage device "{each}"')
         for each, device in devices.items():
             if device:
                 self._instance.set_device(each, device)
@@ -129,7 +130,7 @@ class Storage:
             else:
                 self._instance.remove_device(each)
                 self._attached.discard(each)
-        return Answer(200, RAW)
+        return Response(200, RAW)
 
     def _is_volume(self, device: Mapping[str, str]) -> bool:
         where = (device.get("pool", ""), device.get("source", ""))
@@ -138,7 +139,3 @@ class Storage:
 
 def _is_of(device: Mapping[str, str], pool: str, volume: str) -> bool:
     return device.get("pool") == pool and device.get("source") == volume
-
-
-def _json(value: object) -> Answer:
-    return Answer(200, JSON, golang.encode(value, html=False))

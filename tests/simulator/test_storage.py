@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from devlxdctl.simulator import Simulator
-from tests.simulator.simhost import Reply, Wire, ask, guest_of
+from tests.simulator.simhost import RawConnection, Response, make_guest, request
 
 VOLUMES = "/1.0/storage-pools/default/volumes/custom"
 SELF = "/1.0/instances/web1"
@@ -18,38 +18,38 @@ GUEST = {
     "simulator": {"name": "web1", "location": "h1", "tokens": {"good": "trusted"}, "pools": {"fast": "zfs"}},
 }
 DATA = {"type": "disk", "pool": "default", "source": "data", "path": "/srv"}
-Ask = Callable[..., Reply]
+Ask = Callable[..., Response]
 
 
 @pytest.fixture
-def host(short: Path) -> Iterator[Simulator]:
-    with Simulator(short / "sock", guest_of(GUEST)) as host:
-        yield host
+def simulator(short: Path) -> Iterator[Simulator]:
+    with Simulator(short / "sock", make_guest(GUEST)) as simulator:
+        yield simulator
 
 
 @pytest.fixture
-def trusted(host: Simulator) -> Ask:
+def trusted(simulator: Simulator) -> Ask:
     """Asks with the token; a body is sent as JSON."""
 
-    def send(method: str, target: str, body: object = None) -> Reply:
+    def send(method: str, target: str, body: object = None) -> Response:
         headers = (("Host", "x"), ("Authorization", "Bearer good"))
-        return ask(
-            host.path, target, method, headers=headers, body=None if body is None else json.dumps(body)
+        return request(
+            simulator.path, target, method, headers=headers, body=None if body is None else json.dumps(body)
         )
 
     return send
 
 
-def said(reply: Reply) -> tuple[int, Any]:
+def said(response: Response) -> tuple[int, Any]:
     """Status, and the body as JSON or the text of an error."""
-    body = reply.body.decode()
-    known = dict(reply.headers)
-    return int(reply.status.split()[1]), json.loads(body) if "json" in known["Content-Type"] else body
+    body = response.body.decode()
+    known = dict(response.headers)
+    return int(response.status.split()[1]), json.loads(body) if "json" in known["Content-Type"] else body
 
 
-def done(reply: Reply, trusted: Ask) -> None:
-    """Wait for the operation that a reply is of."""
-    status, operation = said(reply)
+def done(response: Response, trusted: Ask) -> None:
+    """Wait for the operation that a response is of."""
+    status, operation = said(response)
     assert (status, operation["status"], operation["status_code"], operation["err"]) == (
         200,
         "Running",
@@ -60,9 +60,9 @@ def done(reply: Reply, trusted: Ask) -> None:
     assert ended == (200, {"id": operation["id"], "status": "Success", "status_code": 200, "err": ""})
 
 
-def test_a_volume_is_made_attached_detached_and_deleted(host: Simulator, trusted: Ask) -> None:
-    with Wire(host.path) as events:
-        events.upgrade("/1.0/events?type=device")
+def test_a_volume_is_made_attached_detached_and_deleted(simulator: Simulator, trusted: Ask) -> None:
+    with RawConnection(simulator.path) as events:
+        events.open_websocket("/1.0/events?type=device")
         assert said(trusted("GET", VOLUMES)) == (200, [])
         wanted = {"name": "data", "type": "custom", "config": {"size": "1GiB"}, "description": "mine"}
         done(trusted("POST", VOLUMES, wanted), trusted)
@@ -78,17 +78,17 @@ def test_a_volume_is_made_attached_detached_and_deleted(host: Simulator, trusted
         assert said(trusted("GET", VOLUMES)) == (200, [volume])
         assert said(trusted("GET", f"{VOLUMES}/data")) == (200, volume)
         assert said(trusted("PATCH", SELF, {"devices": {"data": DATA}})) == (200, "")
-        assert events.event()["metadata"] == {
+        assert events.read_event()["metadata"] == {
             "action": "added",
             "config": dict(sorted(DATA.items())),
             "name": "data",
         }
         assert said(trusted("GET", SELF)) == (200, {"name": "web1", "devices": {"data": DATA}})
-        assert json.loads(ask(host.path, "/1.0/devices").body)["data"] == DATA
+        assert json.loads(request(simulator.path, "/1.0/devices").body)["data"] == DATA
         in_use = (400, "The storage volume is still in use\n")
         assert said(trusted("DELETE", f"{VOLUMES}/data")) == in_use
         assert said(trusted("PATCH", SELF, {"devices": {"data": None}})) == (200, "")
-        assert events.event()["metadata"]["action"] == "removed"
+        assert events.read_event()["metadata"]["action"] == "removed"
         done(trusted("PATCH", f"{VOLUMES}/data", {"description": "yours"}), trusted)
         assert said(trusted("GET", f"{VOLUMES}/data"))[1] == {**volume, "description": "yours"}
         done(trusted("DELETE", f"{VOLUMES}/data"), trusted)
@@ -136,10 +136,10 @@ def test_a_name_is_given_once(trusted: Ask) -> None:
 
 
 @pytest.mark.parametrize("target", [SELF, VOLUMES, "/1.0/storage-pools/x", "/1.0/operations/x/wait"])
-def test_without_a_token_it_is_forbidden(target: str, host: Simulator) -> None:
-    assert said(ask(host.path, target)) == (403, "You must be authenticated\n")
+def test_without_a_token_it_is_forbidden(target: str, simulator: Simulator) -> None:
+    assert said(request(simulator.path, target)) == (403, "You must be authenticated\n")
 
 
-def test_it_is_switched_off_unless_the_instance_may(host: Simulator, trusted: Ask) -> None:
-    host.unset("security.devlxd.management.volumes")
+def test_it_is_switched_off_unless_the_instance_may(simulator: Simulator, trusted: Ask) -> None:
+    simulator.unset("security.devlxd.management.volumes")
     assert said(trusted("GET", VOLUMES)) == (403, "Forbidden\n")

@@ -1,12 +1,11 @@
-"""What hosts get from Go's libraries: JSON as it is written and read there, clean paths, timestamps."""
+"""JSON and timestamps as Go's standard library reads and writes them."""
 
 import json
-import posixpath
 import time
 
 _HTML = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 _ALWAYS = {"\u2028": "\\u2028", "\u2029": "\\u2029"}
-_COMPLAINTS = {
+_SYNTAX_ERRORS = {
     "Expecting property name enclosed in double quotes": "looking for beginning of object key string",
     "Illegal trailing comma before end of object": "looking for beginning of object key string",
     "Expecting ':' delimiter": "after object key",
@@ -14,27 +13,24 @@ _COMPLAINTS = {
     "Invalid control character at": "in string literal",
     "Invalid \\escape": "in string escape code",
 }
+"""Messages of Python's decoder, and what Go's decoder says instead."""
 _KINDS = {bool: "bool", int: "number", float: "number", str: "string", list: "array", dict: "object"}
 
 
 class BodyError(ValueError):
-    """A body that is no JSON, or not of the type that is wanted; the text is the host's complaint."""
+    """A body that is not JSON or has the wrong type; the text is Go's error message."""
 
 
 def encode(value: object, *, html: bool) -> bytes:
-    """A line of JSON. Where `html` is True, `<`, `>` and `&` are escaped."""
+    """Encode `value` as one line of JSON; with `html`, escape `<`, `>` and `&`."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     for character, escaped in ({**_HTML, **_ALWAYS} if html else _ALWAYS).items():
         text = text.replace(character, escaped)
     return text.encode("utf-8", "replace") + b"\n"
 
 
-def decode_state(body: bytes, struct: str) -> str:
-    """The field `state` of the first JSON value of a body; raises BodyError.
-
-    As Go reads it: what follows the first value is ignored, null leaves a field empty, and the case of
-    a name does not matter. `struct` is the type that complaints name.
-    """
+def decode(body: bytes) -> object:
+    """Decode the first JSON value of `body` and ignore the rest, as Go does; raises BodyError."""
     text = body.decode("utf-8", "replace").lstrip(" \t\r\n")
     if not text:
         raise BodyError("EOF")
@@ -43,34 +39,42 @@ def decode_state(body: bytes, struct: str) -> str:
     except json.JSONDecodeError as error:
         if error.pos >= len(text) or error.msg.startswith("Unterminated string"):
             raise BodyError("unexpected EOF") from error
-        where = _COMPLAINTS.get(error.msg, "looking for beginning of value")
+        where = _SYNTAX_ERRORS.get(error.msg, "looking for beginning of value")
         raise BodyError(f"invalid character {text[error.pos]!r} {where}") from error
+    result: object = value
+    return result
+
+
+def kind(value: object) -> str:
+    """Return Go's name for the JSON type of a decoded value other than null."""
+    return _KINDS[type(value)]
+
+
+def decode_state(body: bytes, struct: str) -> str:
+    """Return the field `state` of a body, empty if it is absent; raises BodyError.
+
+    As in Go, null leaves the field empty and the case of a field's name does not matter.
+    `struct` is the Go type that error messages name.
+    """
+    value = decode(body)
     if value is None:
         return ""
     if not isinstance(value, dict):
-        raise BodyError(f"json: cannot unmarshal {_KINDS[type(value)]} into Go value of type api.{struct}")
+        raise BodyError(f"json: cannot unmarshal {kind(value)} into Go value of type api.{struct}")
     state = ""
     for name, item in value.items():
         if name.lower() != "state" or item is None:
             continue
         if not isinstance(item, str):
-            kind = _KINDS[type(item)]
             raise BodyError(
-                f"json: cannot unmarshal {kind} into Go struct field {struct}.state of type string"
+                f"json: cannot unmarshal {kind(item)} into Go struct field {struct}.state of type string"
             )
         state = item
     return state
 
 
-def clean_path(path: str) -> str:
-    """A path without `//`, `.` and `..`; a slash at the end stays."""
-    # posixpath keeps two leading slashes, which is right for files only.
-    clean = posixpath.normpath("/" + path.lstrip("/"))
-    return clean + "/" if path.endswith("/") and clean != "/" else clean
-
-
 def timestamp(nanoseconds: int) -> str:
-    """RFC 3339 in UTC with up to nine digits, the zeros at the end dropped."""
+    """Format a time since the epoch as RFC 3339 in UTC, with up to nine digits and no trailing zeros."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     fraction = f".{rest:09d}".rstrip("0").rstrip(".")
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + fraction + "Z"
