@@ -3,6 +3,7 @@
 import posixpath
 import random
 import re
+from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
 
 from devlxdctl.simulator import go_json, ubuntu_pro
@@ -10,6 +11,7 @@ from devlxdctl.simulator.instance import GUEST_NAMESPACES, Instance
 from devlxdctl.simulator.messages import RAW, Response, Target, json_response, raw_response, text_error
 from devlxdctl.simulator.profiles import SSH_KEYS, Profile
 from devlxdctl.simulator.ssh_keys import add_users
+from devlxdctl.simulator.storage.endpoints import ENTITLEMENTS
 
 NON_ROOT = "Access denied for non-root user"
 
@@ -24,23 +26,11 @@ _ENDPOINTS = (
     "/1.0/meta-data",
 )
 _UBUNTU_PRO_ENDPOINTS = ("/1.0/ubuntu-pro", "/1.0/ubuntu-pro/token")
-STORAGE_ENDPOINTS = (
-    "/1.0/instances/{instance}",
-    "/1.0/operations/{operation}",
-    "/1.0/operations/{operation}/wait",
-    "/1.0/storage-pools/{pool}",
-    "/1.0/storage-pools/{pool}/volumes",
-    "/1.0/storage-pools/{pool}/volumes/{type}",
-    "/1.0/storage-pools/{pool}/volumes/{type}/{volume}",
-)
+STORAGE_ENDPOINTS = tuple(ENTITLEMENTS)
 _METHODS = {
     "/1.0": ("GET", "PATCH"),
     "/1.0/ubuntu-pro/token": ("POST",),
-    "/1.0/instances/{instance}": ("GET", "PATCH"),
-    "/1.0/operations/{operation}": ("DELETE",),
-    "/1.0/storage-pools/{pool}/volumes": ("GET", "POST"),
-    "/1.0/storage-pools/{pool}/volumes/{type}": ("GET", "POST"),
-    "/1.0/storage-pools/{pool}/volumes/{type}/{volume}": ("GET", "PUT", "PATCH", "DELETE"),
+    **{endpoint: tuple(methods) for endpoint, methods in ENTITLEMENTS.items()},
 }
 """The methods of each endpoint, unless it is GET alone; for hosts that check methods."""
 _HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
@@ -110,9 +100,10 @@ def patch_state(instance: Instance, body: bytes) -> Response:
     """Respond to `PATCH /1.0`."""
     profile = instance.profile
     try:
-        state = go_json.decode_state(body, profile.state_struct)
+        decoded = go_json.decode_struct(body, profile.state_struct, {"state": "string"})
     except go_json.BodyError as error:
         return text_error(400, f"{profile.body_error_prefix}{error}")
+    state = decoded.get("state", "")
     if state not in ("Ready", "Started"):
         return text_error(400, f'Invalid state "{state}"')
     instance.set_ready(state == "Ready")
@@ -131,8 +122,16 @@ def reject_token(instance: Instance, token: str) -> Response | None:
     return text_error(403, f"Failed to verify bearer token: Token is not valid: {reason}")
 
 
-def respond(instance: Instance, endpoint: str, parameters: dict[str, str], trusted: bool = False) -> Response:
-    """Respond at any endpoint except events, image export and the storage API."""
+def respond(
+    instance: Instance,
+    endpoint: str,
+    parameters: dict[str, str],
+    trusted_state: Mapping[str, object] | None = None,
+) -> Response:
+    """Respond at any endpoint except events, image export and the storage API.
+
+    `trusted_state` has the fields of `GET /1.0` for a trusted token; None without one.
+    """
     profile = instance.profile
     if not instance.api_on and endpoint not in profile.allowed_while_off:
         return text_error(403, profile.forbidden)
@@ -140,7 +139,7 @@ def respond(instance: Instance, endpoint: str, parameters: dict[str, str], trust
         case "/":
             return json_response(["/1.0"])
         case "/1.0":
-            return json_response(_state(instance, trusted))
+            return json_response({**_state(instance), **(trusted_state or {})})
         case "/1.0/config":
             return json_response([f"/1.0/config/{key}" for key in _listed_keys(instance)])
         case "/1.0/config/{key}":
@@ -157,7 +156,7 @@ def respond(instance: Instance, endpoint: str, parameters: dict[str, str], trust
             return json_response(ubuntu_pro.new_token())
 
 
-def _state(instance: Instance, trusted: bool) -> dict[str, object]:
+def _state(instance: Instance) -> dict[str, object]:
     profile = instance.profile
     return {
         "state": ("Ready" if instance.ready else "Started") if profile.reports_state else "",
@@ -165,7 +164,6 @@ def _state(instance: Instance, trusted: bool) -> dict[str, object]:
         "instance_type": instance.type,
         "location": instance.location,
         **dict(profile.extra_state),
-        **({"auth": "trusted"} if trusted else {}),
     }
 
 

@@ -1,7 +1,10 @@
 """Faults of real hosts that the simulator can reproduce, chosen by name when it starts."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from devlxdctl.simulator.storage.model import OperationPlan
 
 
 class FaultError(ValueError):
@@ -30,6 +33,20 @@ class Faults:
     """Every caller is treated as a non-root user."""
     short_image: bool = False
     """Connections are closed in the middle of an image."""
+    lost_response: bool = False
+    """The response to the first POST is lost: its connection is closed instead."""
+    operation_seconds: float = 0.0
+    """Every storage operation takes this long."""
+    operation_error: str | None = None
+    """Every storage operation fails with this text."""
+    operation_status: int = 500
+    """The HTTP status of that error."""
+
+    def operation_plan(self) -> OperationPlan | None:
+        """Return how storage operations go; None: as the guest file says."""
+        if not self.operation_seconds and self.operation_error is None:
+            return None
+        return OperationPlan(self.operation_seconds, self.operation_error, self.operation_status)
 
 
 FAULTS = {
@@ -41,22 +58,29 @@ FAULTS = {
     "off": ": the guest API is switched off, neither socket nor directory exists",
     "forbidden": ": every response is 401",
     "short-image": ": every image is truncated in the middle",
+    "lost-response": ": the connection is closed instead of the response to the first POST",
+    "operation-seconds": "=SECONDS: every storage operation takes SECONDS",
+    "operation-fails": "=[STATUS:]TEXT: every storage operation fails with TEXT and HTTP STATUS (500)",
 }
 
 
 def parse_faults(texts: Iterable[str]) -> Faults:
     """Parse texts of the form `NAME` or `NAME=ARGUMENT`; raises FaultError."""
-    chosen: dict[str, float | bool] = {}
+    chosen: dict[str, float | bool | str] = {}
     for text in texts:
         name, equals, argument = text.partition("=")
         if name not in FAULTS:
             raise FaultError(f"unknown fault {name!r}; known faults: {', '.join(FAULTS)}")
-        timed = FAULTS[name].startswith("=")
-        if timed != bool(equals):
+        takes_argument = FAULTS[name].startswith("=")
+        if takes_argument != bool(equals):
             raise FaultError(f"{name}{FAULTS[name]}")
         attribute = name.replace("-", "_")
-        if not timed:
+        if not takes_argument:
             chosen[attribute] = True
+            continue
+        if name == "operation-fails":
+            status, error = _status_and_text(argument)
+            chosen |= {"operation_status": status, "operation_error": error}
             continue
         first, comma, second = argument.partition(",")
         chosen[attribute] = _seconds(name, first)
@@ -64,7 +88,16 @@ def parse_faults(texts: Iterable[str]) -> Faults:
             if name != "restart":
                 raise FaultError(f"{name}{FAULTS[name]}")
             chosen["restart_down"] = _seconds(name, second)
-    return Faults(**chosen)  # type: ignore[arg-type]  # floats and bools by construction
+    return Faults(**chosen)  # type: ignore[arg-type]  # types match by construction
+
+
+def _status_and_text(argument: str) -> tuple[int, str]:
+    status, colon, text = argument.partition(":")
+    if not colon or not re.fullmatch(r"[45][0-9][0-9]", status):
+        status, text = "500", argument
+    if not text:
+        raise FaultError(f"operation-fails{FAULTS['operation-fails']}")
+    return int(status), text
 
 
 def _seconds(name: str, text: str) -> float:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 
 _HTML = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 _ALWAYS = {"\u2028": "\\u2028", "\u2029": "\\u2029"}
@@ -15,6 +16,10 @@ _SYNTAX_ERRORS = {
 }
 """Messages of Python's decoder, and what Go's decoder says instead."""
 _KINDS = {bool: "bool", int: "number", float: "number", str: "string", list: "array", dict: "object"}
+
+
+Fields = Mapping[str, "str | Mapping[str, str]"]
+"""The fields of a Go struct: for each name its Go type, or the fields of a struct in it."""
 
 
 class BodyError(ValueError):
@@ -50,27 +55,52 @@ def kind(value: object) -> str:
     return _KINDS[type(value)]
 
 
-def decode_state(body: bytes, struct: str) -> str:
-    """Return the field `state` of a body, empty if it is absent; raises BodyError.
+def decode_struct(body: bytes, struct: str, fields: Fields) -> dict[str, object]:
+    """Decode a body into a Go struct and return the fields that it sets; raises BodyError.
 
-    As in Go, null leaves the field empty and the case of a field's name does not matter.
-    `struct` is the Go type that error messages name.
+    As in Go, null sets nothing, unknown fields are ignored, and the case of a field's name does not
+    matter. `struct` is the Go type that error messages name.
     """
     value = decode(body)
     if value is None:
-        return ""
+        return {}
     if not isinstance(value, dict):
         raise BodyError(f"json: cannot unmarshal {kind(value)} into Go value of type api.{struct}")
-    state = ""
-    for name, item in value.items():
-        if name.lower() != "state" or item is None:
+    return _decode_fields(value, struct, fields)
+
+
+def _decode_fields(value: dict[str, object], path: str, fields: Fields) -> dict[str, object]:
+    result: dict[str, object] = {}
+    for key, item in value.items():
+        name = key.lower()
+        if name not in fields or item is None:
             continue
+        field_type = fields[name]
+        if isinstance(field_type, str):
+            result[name] = _decode_field(item, field_type, f"{path}.{name}")
+        elif isinstance(item, dict):
+            result[name] = _decode_fields(item, f"{path}.{name}", field_type)
+        else:
+            raise _mismatch(item, f"{path}.{name}", f"api.{name}")
+    return result
+
+
+def _decode_field(item: object, go_type: str, path: str) -> object:
+    if go_type == "string":
         if not isinstance(item, str):
-            raise BodyError(
-                f"json: cannot unmarshal {kind(item)} into Go struct field {struct}.state of type string"
-            )
-        state = item
-    return state
+            raise _mismatch(item, path, go_type)
+        return item
+    if not isinstance(item, dict):
+        raise _mismatch(item, path, go_type)
+    element = go_type.removeprefix("map[string]")
+    null = "" if element == "string" else None
+    return {
+        key: null if value is None else _decode_field(value, element, path) for key, value in item.items()
+    }
+
+
+def _mismatch(item: object, path: str, go_type: str) -> BodyError:
+    return BodyError(f"json: cannot unmarshal {kind(item)} into Go struct field {path} of type {go_type}")
 
 
 def timestamp(nanoseconds: int) -> str:

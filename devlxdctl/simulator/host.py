@@ -16,7 +16,8 @@ from devlxdctl.simulator.instance import Instance, Refused
 from devlxdctl.simulator.os_errors import os_reason
 from devlxdctl.simulator.profiles import Profile
 from devlxdctl.simulator.server import Server
-from devlxdctl.simulator.storage import Storage
+from devlxdctl.simulator.storage.api import StorageAPI
+from devlxdctl.simulator.storage.model import OPERATION_KINDS
 
 PATH_LIMIT = 107
 STOPPING_SECONDS = 0.2
@@ -42,7 +43,10 @@ class Host:
     ) -> None:
         hub = Hub()
         self.instance = Instance(guest, profile, hub.publish)
-        self.server = Server(self.instance, hub, faults, Storage(self.instance, guest.pools))
+        plan = faults.operation_plan()
+        plans = dict.fromkeys(OPERATION_KINDS, plan) if plan else guest.operations
+        storage = StorageAPI(self.instance, guest.pools, plans)
+        self.server = Server(self.instance, hub, faults, storage)
         self._path = path
         self._faults = faults
         self._on_listening = on_listening
@@ -93,6 +97,7 @@ class Host:
         if self._previous is not None:
             os.close(self._previous)
         await self.server.stop()
+        self.server.storage.lose_operations()
         if self._control is not None:
             self._control.close()
             control_path(self._path).unlink(missing_ok=True)
@@ -123,6 +128,7 @@ class Host:
         self._down = True
         await self._sync_socket()
         self.server.drop()
+        self.server.storage.lose_operations()
         self.server.error_text = None
         await asyncio.sleep(down)
         self._down = False
@@ -154,6 +160,7 @@ class Host:
         """Return the state of the instance and counts of connections, requests and listeners."""
         return {
             **self.instance.describe(),
+            "pools": self.server.storage.describe(),
             "connections": self.server.connections,
             "requests": len(self.server.requests),
             "listeners": self.server.hub.listeners,

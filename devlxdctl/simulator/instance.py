@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from devlxdctl.simulator import ubuntu_pro
 from devlxdctl.simulator.guest import Guest
 from devlxdctl.simulator.profiles import CLOUD_INIT_KEYS, SSH_KEYS, Profile
+from devlxdctl.simulator.storage.model import Identity
 
 READY_KEY = "volatile.last_state.ready"
 INSTANCE_ID_KEY = "volatile.cloud-init.instance-id"
@@ -45,6 +46,11 @@ class Instance:
         self.config = dict(guest.config)
         self.devices = {name: dict(device) for name, device in guest.devices.items()}
         self.tokens = dict(guest.tokens)
+        self.identities = {
+            token: guest.identities.get(token) or Identity.with_all_entitlements(token)
+            for token, state in guest.tokens.items()
+            if state == "trusted"
+        }
         self._host_pro = guest.pro
         self.images = guest.images
         self._publish = publish
@@ -128,7 +134,8 @@ class Instance:
         """Remove a device; raises Refused if it does not exist."""
         if name not in self.devices:
             raise Refused("Device doesn't exist")
-        self.config.pop(f"volatile.{name}.hwaddr", None)
+        for key in ("hwaddr", "devlxd.owner"):
+            self.config.pop(f"volatile.{name}.{key}", None)
         self._publish([_device_change("removed", name, self.devices.pop(name))])
 
     def guest_devices(self) -> dict[str, dict[str, str]]:

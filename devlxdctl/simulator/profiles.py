@@ -53,6 +53,10 @@ class Profile:
     """The host supports bearer tokens."""
     storage: bool = False
     """The host has the storage API, for guests with a trusted token."""
+    attach_checks_owner: bool = False
+    """Only volumes of the identity can be attached; LXD 6.9 allows all, later versions do not."""
+    operation_lifetime: float = 5.0
+    """A finished operation is removed after this time."""
     root_check_first: bool = False
     """Non-root callers get 401 for unknown paths too."""
     allowed_while_off: frozenset[str] = frozenset({"/", "/1.0"})

@@ -1,29 +1,32 @@
 """The HTTP server: aiohttp, changed where a host's server behaves differently."""
 
 import asyncio
-import os
-import re
-import socket
-import struct
 import time
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
+from urllib.parse import unquote
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from devlxdctl.simulator import endpoints, events, image_export, websocket_frames
 from devlxdctl.simulator.aiohttp_responses import BufferedHTTPResponse, StreamedHTTPResponse, order_headers
+from devlxdctl.simulator.connection import (
+    BAD_REQUEST,
+    NO_HOST,
+    Connection,
+    close_connection,
+    send_bad_request,
+)
 from devlxdctl.simulator.faults import Faults
 from devlxdctl.simulator.instance import Instance
 from devlxdctl.simulator.messages import Response, StreamedResponse, Target, text_error
-from devlxdctl.simulator.storage import Storage
+from devlxdctl.simulator.storage.api import StorageAPI
+from devlxdctl.simulator.storage.model import Identity
+from devlxdctl.simulator.storage.state import StorageRequest
 
 BOOTING = "Failed to begin transaction: sql: database is closed"
-BAD_REQUEST = "400 Bad Request"
-NO_HOST = "400 Bad Request: missing required Host header"
 _CHUNKED_FROM = 2049
 """A body of this size or more does not fit the host's buffer and is sent without Content-Length."""
-_LINE_LIMIT = 1 << 20
 
 
 class Request(NamedTuple):
@@ -36,92 +39,10 @@ class Request(NamedTuple):
     """The number of its connection, starting at 1."""
 
 
-class Connection(web.RequestHandler):
-    """One connection of a client."""
-
-    def __init__(self, server: "Server", manager: web.Server) -> None:
-        super().__init__(
-            manager,
-            loop=asyncio.get_running_loop(),
-            keepalive_timeout=server.instance.profile.idle_timeout,
-            access_log=None,  # type: ignore[arg-type]  # None disables it
-            max_line_size=_LINE_LIMIT,
-            max_field_size=_LINE_LIMIT,
-        )
-        self.number = 0
-        self.root = True
-        self.pipe: asyncio.BaseTransport | None = None
-        """The transport, which may still be sending after aiohttp closed it and set `transport` to None."""
-        self.listener: events.Listener | None = None
-        self._server = server
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        credentials = struct.Struct("3i")
-        peer = transport.get_extra_info("socket")
-        raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, credentials.size)
-        _, uid, _ = credentials.unpack(raw)
-        # The user who runs the simulator is root in the simulated guest.
-        self.root = uid in (0, os.getuid())
-        self.pipe = transport
-        self.number = self._server.register(self)
-        super().connection_made(transport)
-
-    def data_received(self, data: bytes) -> None:
-        if self.listener is None:
-            super().data_received(_percent_encode_target(data))
-        else:
-            self.listener.receive(data)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        self._server.open.discard(self)
-        if self.listener is not None:
-            self.listener.connection_lost()
-        super().connection_lost(exc)
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Send the host's short response to invalid HTTP; other errors are bugs of the simulator."""
-        if status == 400:
-            # Newer versions of aiohttp check for the Host header themselves.
-            no_host = (message or "").startswith("Missing 'Host'")
-            send_bad_request(request, NO_HOST if no_host else BAD_REQUEST)
-        return super().handle_error(request, status, exc, message)
-
-
-def _percent_encode_target(data: bytes) -> bytes:
-    """Percent-encode non-ASCII bytes in a request line: hosts accept them, aiohttp's parser does not."""
-    line, end_of_line, rest = data.partition(b"\r\n")
-    if line.isascii() or not re.fullmatch(rb"[A-Z]+ /\S* HTTP/1\.[01]", line):
-        return data
-    encoded = re.sub(rb"[\x80-\xff]", lambda byte: b"%%%02X" % ord(byte[0]), line)
-    return encoded + end_of_line + rest
-
-
-def close_connection(request: web.BaseRequest) -> NoReturn:
-    """Close the connection and send no response."""
-    if request.transport is not None:
-        request.transport.close()
-    # The only way to leave a handler without a response that aiohttp does not log as an error.
-    raise asyncio.CancelledError
-
-
-def send_bad_request(request: web.BaseRequest, status: str) -> NoReturn:
-    """Send the response to an unreadable request, which has few headers and no final newline."""
-    if request.transport is not None:
-        head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
-        request.transport.write(f"{head}{status}".encode())
-    close_connection(request)
-
-
 class Server:
     """Serves an instance over HTTP; `connection` is the protocol factory for a listening socket."""
 
-    def __init__(self, instance: Instance, hub: events.Hub, faults: Faults, storage: Storage) -> None:
+    def __init__(self, instance: Instance, hub: events.Hub, faults: Faults, storage: StorageAPI) -> None:
         self.instance = instance
         self.storage = storage
         self.hub = hub
@@ -132,6 +53,7 @@ class Server:
         """While set, every response is a 500 with this text."""
         self._faults = faults
         self._boot_until: float | None = None
+        self._response_lost = False
 
         # A middleware, because aiohttp's router would change paths.
         @web.middleware
@@ -160,9 +82,11 @@ class Server:
     def connection(self) -> Connection:
         """Return the protocol for a new connection."""
         assert self._runner.server is not None
-        return Connection(self, self._runner.server)
+        return Connection(
+            self._runner.server, self.instance.profile.idle_timeout, self._register, self.open.discard
+        )
 
-    def register(self, connection: Connection) -> int:
+    def _register(self, connection: Connection) -> int:
         """Count a new connection and return its number."""
         self.connections += 1
         self.open.add(connection)
@@ -188,6 +112,9 @@ class Server:
         if not target.well_encoded:
             send_bad_request(request, BAD_REQUEST)
         response = await self._respond(request, connection, target)
+        if self._faults.lost_response and request.method == "POST" and not self._response_lost:
+            self._response_lost = True
+            close_connection(request)
         if isinstance(response, StreamedResponse):
             return await self._stream(request, response)
         chunked = (
@@ -225,7 +152,7 @@ class Server:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if rejected := endpoints.reject_token(self.instance, token):
             return rejected
-        trusted = profile.tokens and self.instance.tokens.get(token) == "trusted"
+        identity = self.instance.identities.get(token) if profile.tokens else None
         root = connection.root and not self._faults.forbidden
         if not root and (endpoint is not None or profile.root_check_first):
             return text_error(401, endpoints.NON_ROOT)
@@ -238,21 +165,56 @@ class Server:
         ):
             return text_error(403, profile.forbidden)
         if endpoints.sets_state(profile, endpoint, method):
-            return await self._patch(request)
+            body = await self._read_body(request)
+            return body if isinstance(body, Response) else endpoints.patch_state(self.instance, body)
         if endpoint == "/1.0/events":
             return await self._listen(request, connection, target)
         if endpoint in endpoints.STORAGE_ENDPOINTS:
-            body = await request.read()
-            return self.storage.respond(endpoint, method, parameters, body, trusted)
+            return await self._respond_storage(request, target, endpoint, parameters, identity)
         if endpoint == "/1.0/images/{fingerprint}/export":
             range_header = request.headers.get("Range")
             return image_export.export(self.instance, parameters["fingerprint"], range_header)
-        return endpoints.respond(self.instance, endpoint, parameters, trusted)
+        return endpoints.respond(
+            self.instance, endpoint, parameters, self._trusted_state() if identity else None
+        )
 
-    async def _patch(self, request: web.Request) -> Response:
+    async def _respond_storage(
+        self,
+        request: web.Request,
+        target: Target,
+        endpoint: str,
+        parameters: dict[str, str],
+        identity: Identity | None,
+    ) -> Response:
+        if identity is None:
+            return text_error(403, "You must be authenticated")
+        body = await self._read_body(request)
+        if isinstance(body, Response):
+            return body
+        return await self.storage.respond(
+            StorageRequest(
+                endpoint=endpoint,
+                method=request.method,
+                parameters={name: unquote(value) for name, value in parameters.items()},
+                query=target.query,
+                if_match=request.headers.get("If-Match", ""),
+                body=body,
+                identity=identity,
+            )
+        )
+
+    def _trusted_state(self) -> dict[str, object]:
+        return {
+            "auth": "trusted",
+            "supported_storage_drivers": self.storage.supported_drivers(),
+            "environment": {"server_clustered": False},
+        }
+
+    async def _read_body(self, request: web.Request) -> bytes | Response:
+        """Read the body, or return the error for a client that sends it too slowly."""
         profile = self.instance.profile
         try:
-            body = await asyncio.wait_for(request.read(), profile.body_timeout)
+            return await asyncio.wait_for(request.read(), profile.body_timeout)
         except asyncio.TimeoutError:
             # aiohttp must not wait for the rest of the body.
             request.content.feed_eof()
@@ -260,7 +222,6 @@ class Server:
             return text_error(400, f"{profile.body_error_prefix}i/o timeout")
         except ConnectionError:
             close_connection(request)
-        return endpoints.patch_state(self.instance, body)
 
     async def _listen(self, request: web.Request, connection: Connection, target: Target) -> Response:
         """Turn the connection into an event stream, or return an error."""

@@ -90,6 +90,7 @@ def test_show_returns_the_whole_state_of_the_instance(short: Path) -> None:
         },
         "devices": {"eth0": nic},
         "images": [],
+        "pools": [],
         "connections": 1,
         "requests": 1,
         "listeners": 0,
@@ -220,7 +221,7 @@ def test_off_fault_creates_nothing_until_switched_on(short: Path) -> None:
         (
             "boom",
             "unknown fault 'boom'; known faults: late-socket, boot-500, restart, refuse, hang, off, "
-            "forbidden, short-image",
+            "forbidden, short-image, lost-response, operation-seconds, operation-fails",
         ),
         ("late-socket", "late-socket=SECONDS: the socket appears SECONDS after the start"),
         ("late-socket=soon", "late-socket: not a number of seconds: 'soon'"),

@@ -1,10 +1,19 @@
 """Tests of the guest file, valid and invalid."""
 
+import textwrap
 from pathlib import Path
 
 import pytest
 
 from devlxdctl.simulator.guest import GuestFileError, default_guest, parse_guest, read_guest
+from devlxdctl.simulator.storage import guest_file
+from devlxdctl.simulator.storage.model import (
+    PROJECT_ENTITLEMENTS,
+    Identity,
+    OperationPlan,
+    Pool,
+    identity_id,
+)
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -56,7 +65,7 @@ def test_keys_without_values_are_empty() -> None:
         (
             "simulator: {nmae: web1}",
             "f: simulator: unknown key 'nmae'; known keys: "
-            "images, instance_id, location, name, pools, pro, tokens, type",
+            "identities, images, instance_id, location, name, operations, pools, pro, tokens, type",
         ),
         (
             "simulator: {type: vm}",
@@ -89,7 +98,7 @@ def test_pools_tokens_and_pro_are_read() -> None:
     guest = read_guest(EXAMPLES / "guest.yaml")
     assert guest.pro == "on"
     assert guest.tokens == {"devlxd-token-of-web1": "trusted", "last-years-token": "expired"}
-    assert guest.pools == {"default": "dir", "fast": "zfs"}
+    assert guest.pools == {"default": Pool("default", "dir"), "fast": Pool("fast", "zfs")}
 
 
 @pytest.mark.parametrize(
@@ -108,3 +117,92 @@ def test_invalid_pools_tokens_and_pro_are_errors(text: str, message: str) -> Non
     with pytest.raises(GuestFileError) as caught:
         parse_guest(text, "f")
     assert str(caught.value) == message
+
+
+def test_documented_storage_section_is_read() -> None:
+    assert guest_file.__doc__ is not None
+    section = textwrap.dedent(guest_file.__doc__.partition("\n\n")[2].partition("\n\n")[0])
+    guest = parse_guest(section, "f")
+    backup = Identity("backup", "f26cf0e4-...")
+    assert guest.tokens == {"secret-of-ci": "trusted", "secret-of-backup": "trusted"}
+    assert guest.identities == {
+        "secret-of-ci": Identity("secret-of-ci", identity_id("secret-of-ci")),
+        "secret-of-backup": backup,
+    }
+    assert guest.pools["default"] == Pool("default", "dir")
+    fast = guest.pools["fast"]
+    (volume,) = fast.volumes.values()
+    assert (fast.driver, volume.name, volume.owner, volume.description, volume.content_type) == (
+        *("zfs", "data", backup.id, "database", "block"),
+    )
+    (snapshot,) = volume.snapshots.values()
+    assert (snapshot.name, snapshot.description) == ("snap0", "before the upgrade")
+    assert snapshot.config["volatile.uuid"] != volume.config["volatile.uuid"]
+    for config in (volume.config, snapshot.config):
+        assert {**config, "volatile.uuid": ""} == {
+            "size": "10GiB",
+            "volatile.devlxd.owner": backup.id,
+            "volatile.uuid": "",
+        }
+    assert guest.operations == {
+        "copy": OperationPlan(3.0),
+        "delete": OperationPlan(0.0, "The volume is locked", 423),
+    }
+
+
+def test_entitlements_that_are_not_listed_are_not_granted() -> None:
+    guest = parse_guest(
+        "simulator: {identities: {a: {token: t, project: [can_create_storage_volumes]}}}", "f"
+    )
+    nothing: frozenset[str] = frozenset()
+    expected = Identity("a", identity_id("a"), frozenset(PROJECT_ENTITLEMENTS), nothing, nothing)
+    assert guest.identities == {"t": expected}
+
+
+def test_owner_without_identity_is_somebody_else() -> None:
+    text = "simulator: {tokens: {t: trusted}, pools: {p: {volumes: {a: {owner: x}, b: {}, c: {owner: t}}}}}"
+    volumes = parse_guest(text, "f").pools["p"].volumes.values()
+    assert [volume.owner for volume in volumes] == [identity_id("x"), None, identity_id("t")]
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("identities: {a: {}}", "identities: a: token is missing"),
+        (
+            "identities: {a: {tokn: x}}",
+            "identities: a: unknown key 'tokn'; known keys: id, instance, project, token, volume",
+        ),
+        (
+            "identities: {a: {token: t, instance: [can_delete]}}",
+            "identities: a: instance: must be one of can_view, can_edit, not 'can_delete'",
+        ),
+        (
+            "identities: {a: {token: t, volume: can_view}}",
+            "identities: a: volume: expected a list, got a string",
+        ),
+        ("pools: {p: {size: 1}}", "pools: p: unknown key 'size'; known keys: driver, volumes"),
+        (
+            "pools: {p: {volumes: {v: {content_type: iso}}}}",
+            "pools: p: v: content_type: must be one of filesystem, block, not 'iso'",
+        ),
+        (
+            "pools: {p: {volumes: {v: {snapshots: {s: {size: 1}}}}}}",
+            "pools: p: v: snapshots: s: unknown key 'size'; known keys: config, description",
+        ),
+        (
+            "operations: {move: {}}",
+            "operations: must be one of create, copy, update, delete, create-snapshot, delete-snapshot, "
+            "not 'move'",
+        ),
+        ("operations: {copy: {seconds: soon}}", "operations: copy: seconds: not a number of seconds: 'soon'"),
+        (
+            "operations: {copy: {status: 200}}",
+            "operations: copy: status: must be from 400 to 599, not '200'",
+        ),
+    ],
+)
+def test_invalid_storage_section_error_names_the_place(section: str, message: str) -> None:
+    with pytest.raises(GuestFileError) as caught:
+        parse_guest(f"simulator: {{{section}}}", "f")
+    assert str(caught.value) == f"f: simulator: {message}"
