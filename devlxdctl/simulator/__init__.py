@@ -1,4 +1,4 @@
-"""A devLXD host to develop and test against where there is no LXD and no Incus."""
+"""A simulated devLXD host, for development and tests without LXD or Incus."""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ __all__ = ["Simulator"]
 
 
 def __getattr__(name: str) -> object:
-    # Late, so that the command can say in one line that aiohttp is missing.
+    # Imported late, so that the command can report a missing aiohttp in one line.
     if name == "Simulator":
         from devlxdctl.simulator.simulator import Simulator
 

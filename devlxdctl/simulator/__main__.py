@@ -4,18 +4,18 @@ import os
 import sys
 
 EXTRA = ("aiohttp", "yaml")
+"""The packages of the extra `simulator`."""
 
 
 def main() -> None:
-    """Run the command line; without the packages of the extra say so and exit 2."""
+    """Run the command line, or exit with status 2 if a package of the extra is not installed."""
     try:
         from devlxdctl.simulator.cli import cli
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in EXTRA:
             raise
         print(
-            f"devlxd-simulator: it needs {error.name}, which is not installed: "
-            "pip install 'devlxdctl[simulator]'",
+            f"devlxd-simulator: {error.name}: not installed\nhint: pip install 'devlxdctl[simulator]'",
             file=sys.stderr,
         )
         sys.exit(2)

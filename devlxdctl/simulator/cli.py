@@ -1,4 +1,4 @@
-"""The command line of the simulator."""
+"""The command line of `devlxd-simulator`."""
 
 import contextlib
 import json
@@ -13,23 +13,24 @@ from typing import IO, Any, TypeVar
 import click
 
 from devlxdctl import __version__
-from devlxdctl.simulator.control import ANSWER_LIMIT, ControlError, call
+from devlxdctl.simulator.child_process import TERMINATION_SIGNALS, ChildProcess, die_by
+from devlxdctl.simulator.control import CALL_TIMEOUT, ControlError, call
 from devlxdctl.simulator.faults import FAULTS, FaultError, Faults, parse_faults
 from devlxdctl.simulator.guest import Guest, GuestFileError, read_guest
 from devlxdctl.simulator.host import SocketError
+from devlxdctl.simulator.os_errors import os_reason
 from devlxdctl.simulator.profiles import DEFAULT_PROFILE, PROFILES
-from devlxdctl.simulator.runner import ENDING, Runner, die_by
 from devlxdctl.simulator.simulator import Simulator
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
 
-class Failure(click.ClickException):
-    """An error of one line."""
+class CommandError(click.ClickException):
+    """An error that is printed as one line."""
 
     def __init__(self, message: object, status: int = 1) -> None:
         super().__init__(" ".join(str(message).split()))
-        vars(self)["exit_code"] = status  # Click declares it on the class
+        vars(self)["exit_code"] = status  # Click declares it as a class attribute
 
     def show(self, file: IO[Any] | None = None) -> None:
         click.echo(f"devlxd-simulator: {self.message}", file=file, err=file is None)
@@ -40,7 +41,7 @@ class _Group(click.Group):
         try:
             result: object = super().invoke(ctx)
         except (ControlError, SocketError) as error:
-            raise Failure(error) from error
+            raise CommandError(error) from error
         return result
 
 
@@ -48,7 +49,7 @@ def _read_guest(_: click.Context, __: click.Parameter, path: Path | None) -> Gue
     try:
         return None if path is None else read_guest(path)
     except GuestFileError as error:
-        raise Failure(error, 2) from error
+        raise CommandError(error, 2) from error
 
 
 def _parse_faults(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> Faults:
@@ -66,22 +67,22 @@ def _host_options(command: _F) -> _F:
             multiple=True,
             metavar="FAULT",
             callback=_parse_faults,
-            help=f"Something that goes wrong; may be repeated. One of: {', '.join(FAULTS)}.",
+            help="Fault to simulate, see below; may be repeated.",
         ),
         click.option(
             "--profile",
             type=click.Choice(list(PROFILES)),
             default=DEFAULT_PROFILE,
             show_default=True,
-            help="The kind of host to simulate.",
+            help="Kind of host to simulate.",
         ),
         click.option(
             "--guest",
             type=click.Path(path_type=Path),
+            metavar="FILE",
             callback=_read_guest,
-            help="The instance to simulate: a file with the output of "
-            "'lxc config show --expanded INSTANCE'. Without it there is a web server "
-            "with user.role, user.domain, a seed for cloud-init and a nic.",
+            help="Guest file: the output of 'lxc config show --expanded INSTANCE'. "
+            "Default: a web server with user.role, user.domain, a cloud-config and a nic.",
         ),
     ):
         command = option(command)
@@ -94,17 +95,18 @@ _socket_option = click.option(
     "--socket",
     "path",
     type=click.Path(path_type=Path),
+    metavar="PATH",
     envvar="DEVLXD_SOCKET",
     show_envvar=True,
     required=True,
-    help="The running simulator's socket.",
+    help="Socket of the running simulator.",
 )
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="devlxd-simulator")
 def cli() -> None:
-    """Simulate an LXD or Incus host, as a guest sees it.
+    """Simulate the devLXD host of an LXD or Incus guest.
 
     \b
     Example:
@@ -112,46 +114,55 @@ def cli() -> None:
     """
 
 
-# What follows the first word of COMMAND is its own, options too.
+# Options after the first word of COMMAND belong to COMMAND.
 @cli.command(epilog=_FAULT_HELP, context_settings={"allow_interspersed_args": False})
 @_host_options
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(guest: Guest | None, profile: str, faults: Faults, command: tuple[str, ...]) -> None:
-    """Run COMMAND in a simulated guest and end as it does.
+    """Run COMMAND in a simulated guest.
 
-    COMMAND finds the host through DEVLXD_SOCKET, a socket that lives as long as it does.
+    COMMAND finds the host's socket in DEVLXD_SOCKET. The socket is removed when COMMAND ends. The exit
+    status is that of COMMAND.
 
     \b
-    Example:
+    Examples:
       lxc config show --expanded web1 >web1.yaml
       devlxd-simulator run --guest web1.yaml -- devlxdctl config ls
       devlxd-simulator run --fault restart=2 -- ./provision.sh
     """
-    with Runner() as runner:
+    with ChildProcess() as child:
         with tempfile.TemporaryDirectory(prefix="devlxd-") as top:
-            # Who is not root in the guest reaches the socket too, and is told 401 there.
+            # Non-root users must reach the socket too, to get the host's 401.
             Path(top).chmod(0o755)
             path = Path(top) / PROFILES[profile].directory / "sock"
             with Simulator(path, guest, profile, faults):
                 try:
-                    status = runner.run(command, {**os.environ, "DEVLXD_SOCKET": str(path)})
+                    status = child.run(command, {**os.environ, "DEVLXD_SOCKET": str(path)})
                 except OSError as error:
-                    missing = isinstance(error, FileNotFoundError | NotADirectoryError)
-                    raise Failure(f"{command[0]}: {error.strerror}", 127 if missing else 126) from error
-        ended_by = runner.received or max(0, -status)
+                    not_found = isinstance(error, FileNotFoundError | NotADirectoryError)
+                    message = f"{command[0]}: {os_reason(error)}"
+                    raise CommandError(message, 127 if not_found else 126) from error
+        ended_by = child.received or max(0, -status)
     if ended_by:
         die_by(ended_by)
-    # Signals like CHLD do not end a process: the shell's number for them.
+    # The signal does not end a process, for example CHLD. Use the number that a shell would.
     sys.exit(status if not ended_by else 128 + ended_by)
 
 
 @cli.command(epilog=_FAULT_HELP)
-@click.option("--socket", "path", type=click.Path(path_type=Path), required=True, help="Where to listen.")
+@click.option(
+    "--socket",
+    "path",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    required=True,
+    help="Socket to create and listen on.",
+)
 @_host_options
 def serve(path: Path, guest: Guest | None, profile: str, faults: Faults) -> None:
-    """Simulate a host at a socket until SIGINT or SIGTERM.
+    """Simulate a host until SIGINT or SIGTERM.
 
-    Prints "listening on PATH" once it accepts connections. A socket that nobody listens on is replaced.
+    Prints "listening on PATH" when the socket accepts connections. A stale socket at PATH is replaced.
 
     \b
     Example:
@@ -160,13 +171,13 @@ def serve(path: Path, guest: Guest | None, profile: str, faults: Faults) -> None
     """
 
     def announce() -> None:
-        with contextlib.suppress(OSError):  # nobody reads it, which is no reason to end
+        with contextlib.suppress(OSError):  # a closed stdout must not end the simulator
             click.echo(f"listening on {path}")
 
-    # Blocked in the simulator's thread too, so that they come to the wait below and nowhere else.
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    # Threads inherit the mask: the simulator's thread blocks these signals too, only sigwait gets them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, TERMINATION_SIGNALS)
     with Simulator(path, guest, profile, faults, on_listening=announce):
-        number = signal.sigwait(ENDING)
+        number = signal.sigwait(TERMINATION_SIGNALS)
     die_by(number)
 
 
@@ -174,17 +185,17 @@ def serve(path: Path, guest: Guest | None, profile: str, faults: Faults) -> None
 @_socket_option
 @click.argument("pairs", nargs=-1, required=True, metavar="KEY VALUE [KEY VALUE]...")
 def set_(path: Path, pairs: tuple[str, ...]) -> None:
-    """Set keys of the running instance, all in one update.
+    """Set config keys of the instance in one update.
 
-    The VALUE - is read from standard input. An empty VALUE removes its KEY.
+    If VALUE is -, it is read from stdin. An empty VALUE removes KEY.
 
     \b
-    Example:
+    Examples:
       devlxd-simulator set user.role db user.version 7
-      devlxd-simulator set cloud-init.user-data - <seed.yaml
+      devlxd-simulator set cloud-init.user-data - <user-data.yaml
     """
     if len(pairs) % 2:
-        raise click.UsageError(f"{pairs[-1]}: a KEY without a VALUE")
+        raise click.UsageError(f"{pairs[-1]}: VALUE is missing")
     changes = dict(zip(pairs[::2], pairs[1::2], strict=True))
     for key, value in changes.items():
         if value == "-":
@@ -196,7 +207,7 @@ def set_(path: Path, pairs: tuple[str, ...]) -> None:
 @_socket_option
 @click.argument("key")
 def unset(path: Path, key: str) -> None:
-    """Remove a key of the running instance.
+    """Remove a config key of the instance.
 
     \b
     Example:
@@ -209,25 +220,25 @@ def unset(path: Path, key: str) -> None:
 @_socket_option
 @click.option("--remove", is_flag=True, help="Remove the device.")
 @click.argument("name")
-@click.argument("settings", nargs=-1, metavar="[K=V]...")
-def device(path: Path, name: str, remove: bool, settings: tuple[str, ...]) -> None:
-    """Add a device to the running instance, replace or remove one.
+@click.argument("options", nargs=-1, metavar="[KEY=VALUE]...")
+def device(path: Path, name: str, remove: bool, options: tuple[str, ...]) -> None:
+    """Add, replace or remove a device of the instance.
 
     \b
-    Example:
+    Examples:
       devlxd-simulator device data type=disk source=/srv/data path=/data
       devlxd-simulator device data --remove
     """
-    if remove == bool(settings):
-        raise click.UsageError("either --remove or at least type=TYPE")
+    if remove == bool(options):
+        raise click.UsageError("give either --remove or type=TYPE and other options")
     if remove:
         call(path, {"do": "remove-device", "name": name})
         return
     config = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
+    for option in options:
+        key, equals, value = option.partition("=")
         if not key or not equals:
-            raise click.UsageError(f"{setting}: not of the form K=V")
+            raise click.UsageError(f"{option}: not of the form KEY=VALUE")
         config[key] = value
     call(path, {"do": "device", "name": name, "config": config})
 
@@ -235,9 +246,9 @@ def device(path: Path, name: str, remove: bool, settings: tuple[str, ...]) -> No
 @cli.command()
 @_socket_option
 def show(path: Path) -> None:
-    """Print the instance as the host sees it, as JSON.
+    """Print the state of the instance on the host as JSON.
 
-    Its field "ready" is true, false, or null where the guest has said nothing.
+    The field "ready" is true, false, or null if the guest has not reported its state.
 
     \b
     Example:
@@ -248,24 +259,34 @@ def show(path: Path) -> None:
 
 @cli.command()
 @_socket_option
-@click.option("--for", "down", type=click.FloatRange(0), default=1.0, show_default=True, help="Seconds down.")
+@click.option(
+    "--for",
+    "down",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    default=1.0,
+    show_default=True,
+    help="Seconds that the daemon is down.",
+)
 def restart(path: Path, down: float) -> None:
-    """Restart the host's daemon and wait until it answers again.
+    """Restart the host's daemon and wait until it responds.
 
-    Connections break, the socket goes and comes back, and shortly after that Ready is forgotten.
+    All connections are closed and the socket is recreated. Shortly after that the host loses the state Ready.
 
     \b
     Example:
       devlxd-simulator restart --for 3
     """
-    call(path, {"do": "restart", "down": down}, limit=ANSWER_LIMIT + down)
+    call(path, {"do": "restart", "down": down}, timeout=CALL_TIMEOUT + down)
 
 
 @cli.command()
 @_socket_option
 @click.argument("state", type=click.Choice(["on", "off"]))
 def switch(path: Path, state: str) -> None:
-    """Switch the guest API on or off, as security.devlxd does (Incus: security.guestapi).
+    """Switch the guest API on or off.
+
+    This sets the config key security.devlxd, with the profile incus security.guestapi.
 
     \b
     Example:

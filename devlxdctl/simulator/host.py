@@ -1,36 +1,37 @@
-"""The daemon: its socket in the guest, its end and its return, and what is done to the instance on it."""
+"""The host's daemon: its socket in the guest, its restarts, and changes to the instance."""
 
 import asyncio
 import contextlib
-import errno
 import os
 import socket
 import stat
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
-from devlxdctl.simulator.control import control_path, serve_control
+from devlxdctl.simulator.control import CONTROL_SUFFIX, control_path, serve_control
 from devlxdctl.simulator.events import Hub
 from devlxdctl.simulator.faults import Faults
 from devlxdctl.simulator.guest import Guest
 from devlxdctl.simulator.instance import Instance, Refused
+from devlxdctl.simulator.os_errors import os_reason
 from devlxdctl.simulator.profiles import Profile
 from devlxdctl.simulator.server import Server
-from devlxdctl.simulator.storage import Storage
+from devlxdctl.simulator.storage.api import StorageAPI
+from devlxdctl.simulator.storage.model import OPERATION_KINDS
 
 PATH_LIMIT = 107
 STOPPING_SECONDS = 0.2
-"""While the daemon stops, its answers are 500s."""
-FORGET_SECONDS = 0.2
-"""A daemon that is back forgets Ready only this long after it answers again."""
+"""A stopping daemon responds with 500 for this long."""
+READY_LOST_SECONDS = 0.2
+"""After a restart the daemon loses the state Ready this long after its first response."""
 
 
 class SocketError(Exception):
-    """The socket cannot be made at this path; the text says why."""
+    """The socket cannot be created; the text is `PATH: REASON`."""
 
 
 class Host:
-    """One host with one instance. Everything here runs in one event loop."""
+    """A host with one instance. Use all methods in one event loop."""
 
     def __init__(
         self,
@@ -42,14 +43,17 @@ class Host:
     ) -> None:
         hub = Hub()
         self.instance = Instance(guest, profile, hub.publish)
-        self.server = Server(self.instance, hub, faults, Storage(self.instance, guest.pools))
+        plan = faults.operation_plan()
+        plans = dict.fromkeys(OPERATION_KINDS, plan) if plan else guest.operations
+        storage = StorageAPI(self.instance, guest.pools, plans)
+        self.server = Server(self.instance, hub, faults, storage)
         self._path = path
         self._faults = faults
         self._on_listening = on_listening
         self._listening: asyncio.Server | None = None
         self._control: asyncio.AbstractServer | None = None
         self._previous: int | None = None
-        """The last socket's inode, held so that the next socket's is another one."""
+        """An open descriptor of the last socket, so that the next socket gets another inode."""
         self._refusing = False
         self._down = False
         self._ended = False
@@ -59,9 +63,11 @@ class Host:
             self.instance.config[profile.switch_key] = "false"
 
     async def start(self) -> None:
-        """Bring the host up as its faults have it; raises SocketError."""
+        """Start the daemon with its faults; raises SocketError."""
         if len(os.fsencode(control_path(self._path))) > PATH_LIMIT:
-            raise SocketError(f"{self._path}: too long, a socket's path ends at {PATH_LIMIT} bytes")
+            raise SocketError(
+                f"{self._path}: path too long, at most {PATH_LIMIT - len(CONTROL_SUFFIX)} bytes are allowed"
+            )
         _remove_stale(self._path)
         _remove_stale(control_path(self._path))
         await self.server.start()
@@ -74,13 +80,13 @@ class Host:
             return
         if self._faults.late_socket:
             self._down = True
-            self._later(self._appear_late())
-        await self._sync()
+            self._start_task(self._open_late())
+        await self._sync_socket()
         if self._faults.restart:
-            self._later(self._restart_later())
+            self._start_task(self._restart_later())
 
     async def stop(self) -> None:
-        """End it and remove everything that it made."""
+        """Stop the daemon and remove all files that it created."""
         self._ended = True
         for task in list(self._tasks):
             task.cancel()
@@ -91,44 +97,77 @@ class Host:
         if self._previous is not None:
             os.close(self._previous)
         await self.server.stop()
+        self.server.storage.lose_operations()
         if self._control is not None:
             self._control.close()
             control_path(self._path).unlink(missing_ok=True)
         if self._made_directory:
-            with contextlib.suppress(OSError):  # someone else's files may be in it by now
+            with contextlib.suppress(OSError):  # others may have created files in it
                 self._path.parent.rmdir()
 
     async def set_config(self, changes: Mapping[str, str]) -> None:
         """Set all keys in one update; raises Refused."""
         self.instance.set_config(changes)
-        await self._sync()
+        await self._sync_socket()
 
     async def unset_config(self, key: str) -> None:
-        """Remove a key; raises Refused where it is not set."""
+        """Remove a key; raises Refused if it is not set."""
         self.instance.unset_config(key)
-        await self._sync()
+        await self._sync_socket()
 
     async def switch(self, on: bool) -> None:
-        """Switch the guest API on or off, as the instance's key does."""
+        """Switch the guest API on or off with its config key."""
         await self.set_config({self.instance.profile.switch_key: "true" if on else "false"})
 
     async def restart(self, down: float) -> None:
-        """Restart the daemon and return when it answers again; Ready is forgotten shortly after."""
+        """Restart the daemon and return when it responds again; Ready is lost shortly after."""
         if self._down or self._listening is None:
-            raise Refused("the host is not up")
-        self.server.failing = self.instance.profile.stopping
+            raise Refused("the daemon is not running")
+        self.server.error_text = self.instance.profile.stopping_error
         await asyncio.sleep(STOPPING_SECONDS)
         self._down = True
-        await self._sync()
+        await self._sync_socket()
         self.server.drop()
-        self.server.failing = None
+        self.server.storage.lose_operations()
+        self.server.error_text = None
         await asyncio.sleep(down)
         self._down = False
-        await self._sync()
-        self._later(self._forget_ready())
+        await self._sync_socket()
+        self._start_task(self._lose_ready())
 
-    async def _sync(self) -> None:
-        """Have the socket there exactly while the daemon is up and the guest API on."""
+    async def execute(self, request: dict[str, object]) -> object:
+        """Do what a request to the control socket says and return its result; raises Refused."""
+        match request:
+            case {"do": "set", "changes": dict(changes)}:
+                await self.set_config(changes)
+            case {"do": "unset", "key": str(key)}:
+                await self.unset_config(key)
+            case {"do": "device", "name": str(name), "config": dict(config)}:
+                self.instance.set_device(name, config)
+            case {"do": "remove-device", "name": str(name)}:
+                self.instance.remove_device(name)
+            case {"do": "show"}:
+                return self.describe()
+            case {"do": "switch", "on": bool(on)}:
+                await self.switch(on)
+            case {"do": "restart", "down": float() | int() as down}:
+                await self.restart(float(down))
+            case _:
+                raise Refused("unknown request to the control socket")
+        return None
+
+    def describe(self) -> dict[str, object]:
+        """Return the state of the instance and counts of connections, requests and listeners."""
+        return {
+            **self.instance.describe(),
+            "pools": self.server.storage.describe(),
+            "connections": self.server.connections,
+            "requests": len(self.server.requests),
+            "listeners": self.server.hub.listeners,
+        }
+
+    async def _sync_socket(self) -> None:
+        """Create or remove the socket: it exists while the daemon runs and the guest API is on."""
         wanted = self.instance.api_on and not (self._down or self._refusing or self._ended)
         if wanted and self._listening is None:
             await self._open_control()
@@ -151,8 +190,8 @@ class Host:
         if self._path.is_socket() and not self._ended:
             self._previous = os.open(self._path, os.O_PATH)
         self._path.unlink(missing_ok=True)
-        # What asyncio has accepted and not yet made a connection of, it would leave open behind a server that
-        # was closed. So first nothing more is accepted, and a round of the loop makes what there is.
+        # asyncio would leave accepted sockets open that have no protocol yet when the server closes. So stop
+        # accepting, then let one round of the loop create the protocols.
         for listener in listening.sockets:
             asyncio.get_running_loop().remove_reader(listener.fileno())
         await asyncio.sleep(0)
@@ -165,40 +204,40 @@ class Host:
             try:
                 self._path.parent.mkdir(parents=True)
             except OSError as error:
-                raise SocketError(f"{self._path.parent}: {error.strerror}") from error
+                raise SocketError(f"{self._path.parent}: {os_reason(error)}") from error
             self._made_directory = True
-        self._control = await serve_control(self, _bind(control_path(self._path), 0o600))
+        self._control = await serve_control(self.execute, _bind(control_path(self._path), 0o600))
 
-    def _later(self, work: Coroutine[None, None, None]) -> None:
+    def _start_task(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _appear_late(self) -> None:
+    async def _open_late(self) -> None:
         await asyncio.sleep(self._faults.late_socket)
         self._down = False
-        await self._sync()
+        await self._sync_socket()
 
     async def _restart_later(self) -> None:
         await asyncio.sleep(self._faults.restart)
-        with contextlib.suppress(Refused):  # it was switched off in the meantime
+        with contextlib.suppress(Refused):  # it was switched off meanwhile
             await self.restart(self._faults.restart_down)
 
-    async def _forget_ready(self) -> None:
-        await asyncio.sleep(FORGET_SECONDS)
+    async def _lose_ready(self) -> None:
+        await asyncio.sleep(READY_LOST_SECONDS)
         self.instance.set_ready(None)
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove a socket that nobody listens on; raises SocketError for anything else."""
+    """Remove a socket without a listener; raises SocketError for anything else."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
         return
     except OSError as error:
-        raise SocketError(f"{path}: {error.strerror}") from error
+        raise SocketError(f"{path}: {os_reason(error)}") from error
     if not stat.S_ISSOCK(mode):
-        raise SocketError(f"{path}: it exists and is no socket")
+        raise SocketError(f"{path}: exists and is not a socket")
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.settimeout(1.0)
@@ -207,18 +246,17 @@ def _remove_stale(path: Path) -> None:
             path.unlink()
             return
         except OSError as error:
-            raise SocketError(f"{path}: {error.strerror or error}") from error
-    raise SocketError(f"{path}: something listens on it already")
+            raise SocketError(f"{path}: {os_reason(error)}") from error
+    raise SocketError(f"{path}: already in use by another process")
 
 
 def _bind(path: Path, mode: int) -> socket.socket:
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         bound.bind(str(path))
-        # Nobody can connect before it listens, so there is no moment with another mode.
+        # Nobody can connect before listen(), so the mode is set in time.
         path.chmod(mode)
     except OSError as error:
         bound.close()
-        reason = os.strerror(error.errno or errno.EIO)
-        raise SocketError(f"{path}: {reason}") from error
+        raise SocketError(f"{path}: {os_reason(error)}") from error
     return bound

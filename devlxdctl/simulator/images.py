@@ -1,4 +1,4 @@
-"""The images that a simulated host has: files, or made up of a given size."""
+"""The images of a simulated host: existing files, or generated data of a given size."""
 
 import hashlib
 import random
@@ -26,24 +26,24 @@ _METADATA_SIZE = 512
 
 @dataclass(frozen=True)
 class Part:
-    """A file of an image. Without a path its bytes are made up, other ones in each place."""
+    """A file of an image. Without a path its bytes are generated and differ in each block."""
 
     name: str
-    """metadata, rootfs, rootfs.img; of a unified image none"""
+    """metadata, rootfs or rootfs.img; empty in a unified image"""
     size: int
     suffix: str
     path: Path | None = None
 
     def read(self, start: int, end: int) -> Iterator[bytes]:
-        """The bytes from one offset to another, in pieces."""
+        """Yield the bytes from one offset to another in pieces."""
         if self.path is None:
-            return _made_up(start, end)
+            return _generate(start, end)
         return _read(self.path, start, end)
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image with its fingerprint: the SHA-256 of its parts, one after the other."""
+    """An image and its fingerprint, the SHA-256 of its concatenated parts."""
 
     fingerprint: str
     parts: tuple[Part, ...]
@@ -54,11 +54,11 @@ class Image:
         return len(self.parts) > 1
 
     def file_name(self, part: Part) -> str:
-        """The name that the host gives a part."""
+        """Return the file name that the host sends for a part."""
         return f"{'meta-' if part.name == 'metadata' else ''}{self.fingerprint}{part.suffix}"
 
-    def as_host_sees_it(self) -> dict[str, object]:
-        """It as a JSON object."""
+    def describe(self) -> dict[str, object]:
+        """Return the image as a JSON object, as `devlxd-simulator show` prints it."""
         return {
             "fingerprint": self.fingerprint,
             "type": "split" if self.split else "unified",
@@ -68,15 +68,15 @@ class Image:
 
 
 def make_image(description: Mapping[str, str], directory: Path) -> Image:
-    """An image from its entry in the guest file, whose directory relative paths begin at.
+    """Make an image from its entry in the guest file. Relative paths start at `directory`.
 
-    Raises ValueError for an entry that makes no sense, OSError for a file that cannot be read.
+    Raises ValueError for an invalid entry, OSError for a file that cannot be read.
     """
     if unknown := sorted(description.keys() - set(_KEYS)):
-        raise ValueError(f"unknown key {unknown[0]!r}, it knows {', '.join(_KEYS)}")
+        raise ValueError(f"unknown key {unknown[0]!r}; known keys: {', '.join(_KEYS)}")
     public = description.get("public", "true")
     if public not in ("true", "false"):
-        raise ValueError(f"public: {public!r} is neither true nor false")
+        raise ValueError(f"public: must be true or false, not {public!r}")
     parts = _parts(description, directory)
     digest = hashlib.sha256()
     for part in parts:
@@ -87,9 +87,9 @@ def make_image(description: Mapping[str, str], directory: Path) -> Image:
 
 def _parts(description: Mapping[str, str], directory: Path) -> tuple[Part, ...]:
     def file(name: str, path: str) -> Part:
-        whole = directory / path
+        full_path = directory / path
         suffix = re.search(r"(\.tar)?\.[A-Za-z0-9]+$", path)
-        return Part(name, whole.stat().st_size, suffix[0] if suffix else "", whole)
+        return Part(name, full_path.stat().st_size, suffix[0] if suffix else "", full_path)
 
     match {key: value for key, value in description.items() if key != "public"}:
         case {"file": path, **rest} if not rest:
@@ -102,13 +102,13 @@ def _parts(description: Mapping[str, str], directory: Path) -> tuple[Part, ...]:
             return (Part("", _bytes(size), ".tar"),)
         case {"size": size, **rest} if rest == {"type": "split"}:
             return Part("metadata", _METADATA_SIZE, ".tar"), Part("rootfs", _bytes(size), ".squashfs")
-    raise ValueError("it has a file, metadata and rootfs, or a size and perhaps type: unified or split")
+    raise ValueError("must have file, or metadata and rootfs, or size and optionally type: unified or split")
 
 
 def _bytes(text: str) -> int:
     number = re.fullmatch(r"(\d{1,15}) ?([A-Za-z]*)", text, re.ASCII)
     if number is None or number[2] not in _UNITS:
-        raise ValueError(f"size: {text!r} is no size, as 10MiB is")
+        raise ValueError(f"size: not a size such as 10MiB: {text!r}")
     return int(number[1]) * _UNITS[number[2]]
 
 
@@ -117,7 +117,7 @@ def _noise() -> bytes:
     return random.Random(1).randbytes(_BLOCK - 8)
 
 
-def _made_up(start: int, end: int) -> Iterator[bytes]:
+def _generate(start: int, end: int) -> Iterator[bytes]:
     for number in range(start // _BLOCK, -(-end // _BLOCK)):
         first = number * _BLOCK
         yield (number.to_bytes(8, "big") + _noise())[max(start - first, 0) : end - first]

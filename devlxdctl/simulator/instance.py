@@ -1,13 +1,14 @@
-"""The instance as its host has it, and everything that changes it."""
+"""The instance as its host knows it, and all changes to it."""
 
 import random
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from devlxdctl.simulator import pro
+from devlxdctl.simulator import ubuntu_pro
 from devlxdctl.simulator.guest import Guest
-from devlxdctl.simulator.profiles import SEED_KEYS, SSH_KEYS, Profile
+from devlxdctl.simulator.profiles import CLOUD_INIT_KEYS, SSH_KEYS, Profile
+from devlxdctl.simulator.storage.model import Identity
 
 READY_KEY = "volatile.last_state.ready"
 INSTANCE_ID_KEY = "volatile.cloud-init.instance-id"
@@ -17,17 +18,17 @@ HOST_NAMESPACES = (
     *("nvidia.", "oci.", "placement.", "raw.", "security.", "smbios11.", "snapshots.", "systemd."),
     *("ubuntu_pro.", "volatile."),
 )
-SEEDS = SEED_KEYS | {"user.network-config", "user.user-data", "user.vendor-data"}
-"""A change of any of these gives the instance a new instance-id."""
+INSTANCE_ID_SOURCES = CLOUD_INIT_KEYS | {"user.network-config", "user.user-data", "user.vendor-data"}
+"""Config keys whose change gives the instance a new instance-id."""
 
 
 class Refused(ValueError):
-    """The host refuses to do this; the text says why."""
+    """The host refuses an operation; the text is its error message."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """A change that listeners are told of: an event without its timestamp."""
+    """A change that listeners receive: an event without its timestamp."""
 
     type: str
     """config or device"""
@@ -35,9 +36,9 @@ class Change:
 
 
 class Instance:
-    """The state of one instance; `changed` is called once per update, with the changes it makes known."""
+    """The state of one instance. `publish` is called once per update with the changes that cause events."""
 
-    def __init__(self, guest: Guest, profile: Profile, changed: Callable[[list[Change]], None]) -> None:
+    def __init__(self, guest: Guest, profile: Profile, publish: Callable[[list[Change]], None]) -> None:
         self.name = guest.name
         self.type = guest.type
         self.profile = profile
@@ -45,18 +46,23 @@ class Instance:
         self.config = dict(guest.config)
         self.devices = {name: dict(device) for name, device in guest.devices.items()}
         self.tokens = dict(guest.tokens)
+        self.identities = {
+            token: guest.identities.get(token) or Identity.with_all_entitlements(token)
+            for token, state in guest.tokens.items()
+            if state == "trusted"
+        }
         self._host_pro = guest.pro
         self.images = guest.images
-        self._changed = changed
+        self._publish = publish
         if guest.instance_id is not None:
             self.config[INSTANCE_ID_KEY] = guest.instance_id
         self.config.setdefault(INSTANCE_ID_KEY, str(uuid.uuid4()))
-        # The file may be of an instance that runs; a started one was never ready.
+        # The guest file may show a running instance; this one has just started and is not Ready.
         self.config.pop(READY_KEY, None)
 
     @property
     def ready(self) -> bool | None:
-        """What the host knows: None until the guest said something, or where it cannot."""
+        """The state that the guest reported; None if it reported none, or the host lost it."""
         return {"true": True, "false": False}.get(self.config.get(READY_KEY, ""))
 
     @property
@@ -71,11 +77,11 @@ class Instance:
 
     @property
     def pro(self) -> str:
-        """Whether the guest may be attached to Ubuntu Pro: off, available or on."""
-        return pro.effective(self._host_pro, self.config.get(pro.INSTANCE_KEY, ""))
+        """The setting for attaching the guest to Ubuntu Pro: off, available or on."""
+        return ubuntu_pro.effective_setting(self._host_pro, self.config.get(ubuntu_pro.INSTANCE_KEY, ""))
 
     def set_ready(self, ready: bool | None) -> None:
-        """What the guest said; None forgets it, as a restart of the daemon does."""
+        """Store the state that the guest reported; None removes it, as a restart of the daemon does."""
         if ready is None:
             self.config.pop(READY_KEY, None)
         else:
@@ -85,7 +91,7 @@ class Instance:
         """Set all these keys in one update; an empty value removes its key. Raises Refused."""
         for key in changes:
             self._check_key(key)
-        told = []
+        published = []
         for key in random.sample(list(changes), len(changes)):
             old, new = self.config.get(key, ""), changes[key]
             if new:
@@ -94,22 +100,22 @@ class Instance:
                 self.config.pop(key, None)
             if old == new:
                 continue
-            if key in SEEDS or key.startswith(SSH_KEYS):
+            if key in INSTANCE_ID_SOURCES or key.startswith(SSH_KEYS):
                 self.config[INSTANCE_ID_KEY] = str(uuid.uuid4())
             if key.startswith("user."):
-                told.append(Change("config", {"key": key, "old_value": old, "value": new}))
-        self._changed(told)
+                published.append(Change("config", {"key": key, "old_value": old, "value": new}))
+        self._publish(published)
 
     def unset_config(self, key: str) -> None:
-        """Remove a key; raises Refused where it is not set."""
+        """Remove a key; raises Refused if it is not set."""
         if key not in self.config:
             raise Refused(f"Can't unset key '{key}', it's not currently set")
         self.set_config({key: ""})
 
     def set_device(self, name: str, device: Mapping[str, str]) -> None:
-        """Add a device, or replace one by this one. Raises Refused."""
+        """Add or replace a device. Raises Refused."""
         if not name or not device.get("type"):
-            raise Refused(f"device {name!r}: it needs a name and a type")
+            raise Refused(f"device {name!r}: name and type are required")
         old, new = self.devices.get(name), dict(device)
         if old == new:
             return
@@ -118,37 +124,38 @@ class Instance:
             tail = ":".join(f"{random.randrange(256):02x}" for _ in range(3))
             self.config.setdefault(f"volatile.{name}.hwaddr", f"00:16:3e:{tail}")
         if old is None:
-            self._changed([_device_change("added", name, new)])
+            self._publish([_device_change("added", name, new)])
         elif _only_limits_differ(old, new):
-            self._changed([_device_change("updated", name, new)] if self.profile.nic_updates else [])
+            self._publish([_device_change("updated", name, new)] if self.profile.nic_updates else [])
         else:
-            self._changed([_device_change("removed", name, old), _device_change("added", name, new)])
+            self._publish([_device_change("removed", name, old), _device_change("added", name, new)])
 
     def remove_device(self, name: str) -> None:
-        """Remove a device; raises Refused where there is none of this name."""
+        """Remove a device; raises Refused if it does not exist."""
         if name not in self.devices:
             raise Refused("Device doesn't exist")
-        self.config.pop(f"volatile.{name}.hwaddr", None)
-        self._changed([_device_change("removed", name, self.devices.pop(name))])
+        for key in ("hwaddr", "devlxd.owner"):
+            self.config.pop(f"volatile.{name}.{key}", None)
+        self._publish([_device_change("removed", name, self.devices.pop(name))])
 
     def guest_devices(self) -> dict[str, dict[str, str]]:
-        """The devices as the guest sees them: a nic has the address that the host made up for it."""
-        seen = {}
+        """Return the devices as the guest sees them: a nic includes its generated address."""
+        devices = {}
         for name, device in sorted(self.devices.items()):
             address = self.config.get(f"volatile.{name}.hwaddr")
-            added = {"hwaddr": address} if device.get("type") == "nic" and address else {}
-            seen[name] = dict(sorted({**added, **device}.items()))
-        return seen
+            generated = {"hwaddr": address} if device.get("type") == "nic" and address else {}
+            devices[name] = dict(sorted({**generated, **device}.items()))
+        return devices
 
     def meta_data(self) -> str:
-        """What cloud-init gets."""
+        """Return the meta-data for cloud-init."""
         return (
             f"{self.profile.metadata_header}instance-id: {self.config[INSTANCE_ID_KEY]}\n"
             f"local-hostname: {self.name}\n{self.config.get('user.meta-data', '')}"
         )
 
-    def as_host_sees_it(self) -> dict[str, object]:
-        """The whole state as a JSON object, what the guest must not see included."""
+    def describe(self) -> dict[str, object]:
+        """Return the whole state as a JSON object, including what the guest cannot see."""
         return {
             "name": self.name,
             "type": self.type,
@@ -159,7 +166,7 @@ class Instance:
             "enabled": self.api_on,
             "config": dict(sorted(self.config.items())),
             "devices": dict(sorted(self.devices.items())),
-            "images": [image.as_host_sees_it() for image in self.images],
+            "images": [image.describe() for image in self.images],
         }
 
     def _flag(self, key: str, default: bool) -> bool:
@@ -167,14 +174,16 @@ class Instance:
         return value in ("true", "1", "yes", "on") if value else default
 
     def _check_key(self, key: str) -> None:
-        if key.startswith(SSH_KEYS) and self.profile.ssh_keys and key != SSH_KEYS:
+        profile = self.profile
+        if key.startswith(SSH_KEYS) and profile.ssh_keys and key != SSH_KEYS:
             return
-        if key == "user." and not self.profile.bare_user_key:
+        if key == "user." and not profile.empty_user_key:
             raise Refused(f'Invalid config: "{key}" requires a subkey')
         if key == "cloud-init.":
             raise Refused(f'Invalid config: Unknown configuration key: "{key}"')
-        if key.startswith("cloud-init.") and key not in SEED_KEYS:
-            raise Refused(f"Invalid config: {self.profile.unknown_seed.format(key=key, type=self.type)}")
+        if key.startswith("cloud-init.") and key not in CLOUD_INIT_KEYS:
+            reason = profile.unknown_cloud_init_key.format(key=key, type=self.type)
+            raise Refused(f"Invalid config: {reason}")
         if not key.startswith((*GUEST_NAMESPACES, *HOST_NAMESPACES)):
             raise Refused(f'Invalid config: Unknown configuration key: "{key}"')
 

@@ -1,86 +1,92 @@
-"""What differs between host versions, as data: measured on LXD 5.0.2, LXD 6.9 and Incus 6.0.4."""
+"""The differences between host versions as data, measured on LXD 5.0.2, LXD 6.9 and Incus 6.0.4."""
 
 from dataclasses import dataclass
 
-SEED_KEYS = frozenset(f"cloud-init.{name}" for name in ("network-config", "user-data", "vendor-data"))
-"""The keys of the namespace `cloud-init.` that every host knows."""
+CLOUD_INIT_KEYS = frozenset(f"cloud-init.{name}" for name in ("network-config", "user-data", "vendor-data"))
+"""The keys of the namespace `cloud-init.` that every host accepts."""
 
 SSH_KEYS = "cloud-init.ssh-keys."
-"""Keys that a host may merge into the seeds; it leaves them out of the guest's list."""
+"""Prefix of keys that LXD 6 merges into cloud-configs and leaves out of the guest's list of keys."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """One kind of host. Times are seconds; texts are bodies of answers, without their newline."""
+    """One kind of host. Times are in seconds. Texts are bodies of responses without the final newline."""
 
     name: str
     directory: str
-    """The name of the directory that the guest's socket is in."""
+    """The name of the directory with the guest's socket."""
     switch_key: str
-    """The instance's key that switches the guest API on and off."""
+    """The config key that switches the guest API on and off."""
     images_key: str
-    """The instance's key that permits image export."""
+    """The config key that allows image export."""
 
     reports_state: bool = True
-    """`state` is told and PATCH works; else `state` is empty and any method on /1.0 is a GET."""
+    """GET /1.0 reports `state` and PATCH sets it. Else `state` is empty and every method is a GET."""
     location: str | None = None
-    """`location` in /1.0, where it does not depend on the guest."""
+    """The fixed `location` in /1.0; None: the guest's."""
     extra_state: tuple[tuple[str, object], ...] = ()
-    """More fields of /1.0."""
+    """Additional fields of /1.0."""
 
     catch_all: bool = False
-    """A path that the host does not know answers as `/` does, instead of 404."""
+    """An unknown path gets the response of `/` instead of 404."""
     redirect: int = 301
-    """The status for a path that is not clean (`//`, `..`); 307 has an HTML body."""
+    """The status for a path with `//` or `..`; 307 has an HTML body."""
     strict_methods: bool = False
-    """A wrong method is 501 or 404 everywhere; else it is a GET, besides on /1.0."""
+    """A wrong method is 501 or 404 everywhere. Else it is treated as a GET, except on /1.0."""
     forbidden: str = "not authorized"
     not_found: str = "not found"
     json_forbidden: bool = False
-    """The 403 of an image export is the main API's JSON error."""
+    """The 403 of an image export is a JSON error."""
     image_not_found: str = "Image not found"
     partial_fingerprints: bool = False
-    """The beginning of a fingerprint is enough, in either case."""
+    """A prefix of a fingerprint is accepted, in upper or lower case."""
     image_headers: tuple[tuple[str, str], ...] = ()
-    """More headers of a unified image."""
+    """Additional headers of a unified image."""
     body_error_prefix: str = ""
-    """Before the complaint about a body that is not the JSON of a state."""
+    """Prefix of the error for a body that is not a valid state."""
     state_struct: str = "DevLXDPut"
-    """The host's name for the type of PATCH's body, as it shows in complaints."""
+    """The name of the Go type of PATCH's body, as error messages show it."""
     ubuntu_pro: bool = False
+    """The host has the endpoints of Ubuntu Pro."""
     tokens: bool = False
-    """The host knows bearer tokens."""
+    """The host supports bearer tokens."""
     storage: bool = False
-    """The host lets a guest with a token manage volumes."""
-    root_first: bool = False
-    """401 comes before everything else, for unknown paths too."""
-    answers_switched_off: frozenset[str] = frozenset({"/", "/1.0"})
-    """What a connection that is open still gets while the guest API is off; the rest is 403."""
+    """The host has the storage API, for guests with a trusted token."""
+    attach_checks_owner: bool = False
+    """Only volumes of the identity can be attached; LXD 6.9 allows all, later versions do not."""
+    operation_lifetime: float = 5.0
+    """A finished operation is removed after this time."""
+    root_check_first: bool = False
+    """Non-root callers get 401 for unknown paths too."""
+    allowed_while_off: frozenset[str] = frozenset({"/", "/1.0"})
+    """Endpoints that open connections can still use while the guest API is off; others are 403."""
 
     metadata_header: str = "#cloud-config\n"
     ssh_keys: bool = False
     """The host accepts `cloud-init.ssh-keys.*`."""
-    bare_user_key: bool = True
+    empty_user_key: bool = True
     """The host accepts the key `user.`."""
-    unknown_seed: str = "Unknown configuration key: {key}"
-    """Why the host refuses another key in the namespace `cloud-init.`."""
+    unknown_cloud_init_key: str = "Unknown configuration key: {key}"
+    """The error for another key in the namespace `cloud-init.`."""
 
     checks_origin: bool = False
+    """A websocket whose Origin is not the Host is refused."""
     ping_payload: bytes = b"keepalive"
     nic_updates: bool = True
-    """A change of a nic's `limits.*` alone causes an `updated` event; else none at all."""
-    stopping: str = "Failed to begin transaction: sql: database is closed"
-    """The text of the 500 while the daemon stops."""
+    """A change of only a nic's `limits.*` causes an `updated` event; else it causes none."""
+    stopping_error: str = "Failed to begin transaction: sql: database is closed"
+    """The text of the 500 while the daemon is stopping."""
 
-    idle_limit: float = 1_000_000.0
-    """How long a connection may be idle."""
-    body_limit: float | None = None
-    """How long the body of a request may take."""
-    ping_every: float = 10.0
-    pong_limit: float = 30.0
-    """A listener that answered no ping for this long is dropped."""
-    stall_limit: float = 12.0
-    """A listener that took nothing for this long, with data waiting, is dropped."""
+    idle_timeout: float = 1_000_000.0
+    """An idle connection is closed after this time."""
+    body_timeout: float | None = None
+    """Time for a client to send a request's body; None: no limit."""
+    ping_interval: float = 10.0
+    pong_timeout: float = 30.0
+    """A listener that sent no pong for this time is dropped."""
+    stall_timeout: float = 12.0
+    """A listener that read nothing for this time, with data waiting, is dropped."""
 
 
 LXD_5_0 = Profile(
@@ -91,7 +97,7 @@ LXD_5_0 = Profile(
     reports_state=False,
     partial_fingerprints=True,
     location="none",
-    answers_switched_off=frozenset({"/"}),
+    allowed_while_off=frozenset({"/"}),
 )
 
 LXD_6 = Profile(
@@ -111,18 +117,18 @@ LXD_6 = Profile(
     ubuntu_pro=True,
     tokens=True,
     storage=True,
-    root_first=True,
-    answers_switched_off=frozenset(),
+    root_check_first=True,
+    allowed_while_off=frozenset(),
     metadata_header="",
     ssh_keys=True,
-    bare_user_key=False,
-    unknown_seed='"{key}" is not supported for "{type}"',
+    empty_user_key=False,
+    unknown_cloud_init_key='"{key}" is not supported for "{type}"',
     checks_origin=True,
     ping_payload=b"",
     nic_updates=False,
-    stopping="Process ID not found in container",
-    idle_limit=30.0,
-    body_limit=3.0,
+    stopping_error="Process ID not found in container",
+    idle_timeout=30.0,
+    body_timeout=3.0,
 )
 
 INCUS = Profile(

@@ -1,139 +1,61 @@
-"""HTTP as the host's server speaks it: aiohttp, with what the two differ in put right."""
+"""The HTTP server: aiohttp, changed where a host's server behaves differently."""
 
 import asyncio
-import os
-import re
-import socket
-import struct
 import time
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
+from urllib.parse import unquote
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from devlxdctl.simulator import answers, events, export, websocket
-from devlxdctl.simulator.answers import Answer, Target
+from devlxdctl.simulator import endpoints, events, image_export, websocket_frames
+from devlxdctl.simulator.aiohttp_responses import BufferedHTTPResponse, StreamedHTTPResponse, order_headers
+from devlxdctl.simulator.connection import (
+    BAD_REQUEST,
+    NO_HOST,
+    Connection,
+    close_connection,
+    send_bad_request,
+)
 from devlxdctl.simulator.faults import Faults
 from devlxdctl.simulator.instance import Instance
-from devlxdctl.simulator.responses import Download, Response, order_headers
-from devlxdctl.simulator.storage import Storage
+from devlxdctl.simulator.messages import Response, StreamedResponse, Target, text_error
+from devlxdctl.simulator.storage.api import StorageAPI
+from devlxdctl.simulator.storage.model import Identity
+from devlxdctl.simulator.storage.state import StorageRequest
 
 BOOTING = "Failed to begin transaction: sql: database is closed"
-BAD_REQUEST = "400 Bad Request"
-NO_HOST = "400 Bad Request: missing required Host header"
 _CHUNKED_FROM = 2049
-"""A body of this many bytes or more does not fit the host's buffer and is sent without Content-Length."""
-_LINE_LIMIT = 1 << 20
+"""A body of this size or more does not fit the host's buffer and is sent without Content-Length."""
 
 
 class Request(NamedTuple):
-    """A request as it arrived."""
+    """A request as received."""
 
     method: str
     path: str
     """The raw target, query included."""
     connection: int
-    """The connection that it came on, counted from 1."""
-
-
-class Connection(web.RequestHandler):
-    """One connection of a client."""
-
-    def __init__(self, server: "Server", manager: web.Server) -> None:
-        super().__init__(
-            manager,
-            loop=asyncio.get_running_loop(),
-            keepalive_timeout=server.instance.profile.idle_limit,
-            access_log=None,  # type: ignore[arg-type]  # None is what turns it off
-            max_line_size=_LINE_LIMIT,
-            max_field_size=_LINE_LIMIT,
-        )
-        self.number = 0
-        self.root = True
-        self.pipe: asyncio.BaseTransport | None = None
-        """The transport. aiohttp forgets `transport` when it closes it, which may still send what is left."""
-        self.listener: events.Listener | None = None
-        self._server = server
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        credentials = struct.Struct("3i")
-        peer = transport.get_extra_info("socket")
-        raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, credentials.size)
-        _, uid, _ = credentials.unpack(raw)
-        # Who runs the simulator as an ordinary user is root in the guest that it makes up.
-        self.root = uid in (0, os.getuid())
-        self.pipe = transport
-        self.number = self._server.connected(self)
-        super().connection_made(transport)
-
-    def data_received(self, data: bytes) -> None:
-        if self.listener is None:
-            super().data_received(_encoded(data))
-        else:
-            self.listener.feed(data)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        self._server.open.discard(self)
-        if self.listener is not None:
-            self.listener.lost()
-        super().connection_lost(exc)
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """What is no HTTP at all gets the host's short answer; the rest is a bug of the simulator."""
-        if status == 400:
-            # Newer versions of aiohttp look for the header themselves.
-            no_host = (message or "").startswith("Missing 'Host'")
-            end_with_bad_request(request, NO_HOST if no_host else BAD_REQUEST)
-        return super().handle_error(request, status, exc, message)
-
-
-def _encoded(data: bytes) -> bytes:
-    """Percent-encode what is not ASCII in a request line: a host accepts it, aiohttp's parser does not."""
-    line, end_of_line, rest = data.partition(b"\r\n")
-    if line.isascii() or not re.fullmatch(rb"[A-Z]+ /\S* HTTP/1\.[01]", line):
-        return data
-    encoded = re.sub(rb"[\x80-\xff]", lambda byte: b"%%%02X" % ord(byte[0]), line)
-    return encoded + end_of_line + rest
-
-
-def end(request: web.BaseRequest) -> NoReturn:
-    """Be done with a connection that was taken away from HTTP."""
-    if request.transport is not None:
-        request.transport.close()
-    # The one way to leave a handler without a response that aiohttp takes quietly.
-    raise asyncio.CancelledError
-
-
-def end_with_bad_request(request: web.BaseRequest, status: str) -> NoReturn:
-    """Send the answer to a request that the host cannot read, which has few headers and no newline."""
-    if request.transport is not None:
-        head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
-        request.transport.write(f"{head}{status}".encode())
-    end(request)
+    """The number of its connection, starting at 1."""
 
 
 class Server:
-    """Answers connections for an instance; whoever listens on the socket makes them with `connection`."""
+    """Serves an instance over HTTP; `connection` is the protocol factory for a listening socket."""
 
-    def __init__(self, instance: Instance, hub: events.Hub, faults: Faults, storage: Storage) -> None:
+    def __init__(self, instance: Instance, hub: events.Hub, faults: Faults, storage: StorageAPI) -> None:
         self.instance = instance
         self.storage = storage
         self.hub = hub
         self.requests: list[Request] = []
         self.connections = 0
         self.open: set[Connection] = set()
-        self.failing: str | None = None
-        """While it is set, every answer is a 500 of this text."""
+        self.error_text: str | None = None
+        """While set, every response is a 500 with this text."""
         self._faults = faults
         self._boot_until: float | None = None
+        self._response_lost = False
 
-        # As middleware, since a router has its own idea of which paths there are.
+        # A middleware, because aiohttp's router would change paths.
         @web.middleware
         async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
             return await self._handle(request)
@@ -145,12 +67,12 @@ class Server:
         )
 
     async def start(self) -> None:
-        """Make ready for connections."""
+        """Prepare for connections."""
         await self._runner.setup()
 
     async def stop(self) -> None:
-        """Drop every connection, when no more are accepted."""
-        # One that was accepted last is made in the next rounds of the loop, and closed in those after them.
+        """Drop every connection. The caller has stopped accepting new ones."""
+        # asyncio needs several rounds of its loop to create the last accepted connection and to close it.
         for _ in range(3):
             self.drop()
             for _ in range(3):
@@ -158,12 +80,14 @@ class Server:
         await self._runner.cleanup()
 
     def connection(self) -> Connection:
-        """A protocol for a connection that has just been accepted."""
+        """Return the protocol for a new connection."""
         assert self._runner.server is not None
-        return Connection(self, self._runner.server)
+        return Connection(
+            self._runner.server, self.instance.profile.idle_timeout, self._register, self.open.discard
+        )
 
-    def connected(self, connection: Connection) -> int:
-        """Count a new connection."""
+    def _register(self, connection: Connection) -> int:
+        """Count a new connection and return its number."""
         self.connections += 1
         self.open.add(connection)
         if self._boot_until is None:
@@ -171,7 +95,7 @@ class Server:
         return self.connections
 
     def drop(self) -> None:
-        """Break every connection, as the end of the daemon does."""
+        """Abort every connection, as the end of the daemon does."""
         for connection in list(self.open):
             if isinstance(connection.pipe, asyncio.WriteTransport):
                 connection.pipe.abort()
@@ -183,106 +107,146 @@ class Server:
         if self._faults.hang:
             await asyncio.get_running_loop().create_future()
         if "Host" not in request.headers and request.version >= (1, 1):
-            end_with_bad_request(request, NO_HOST)
+            send_bad_request(request, NO_HOST)
         target = Target.parse(request.raw_path)
         if not target.well_encoded:
-            end_with_bad_request(request, BAD_REQUEST)
-        answer = await self._answer(request, connection, target)
-        if isinstance(answer, export.Body):
-            return await self._send(request, answer)
-        long = len(answer.body) >= _CHUNKED_FROM and request.version >= (1, 1) and request.method != "HEAD"
-        return Response(answer, chunked=long)
+            send_bad_request(request, BAD_REQUEST)
+        response = await self._respond(request, connection, target)
+        if self._faults.lost_response and request.method == "POST" and not self._response_lost:
+            self._response_lost = True
+            close_connection(request)
+        if isinstance(response, StreamedResponse):
+            return await self._stream(request, response)
+        chunked = (
+            len(response.body) >= _CHUNKED_FROM and request.version >= (1, 1) and request.method != "HEAD"
+        )
+        return BufferedHTTPResponse(response, chunked=chunked)
 
-    async def _send(self, request: web.Request, body: export.Body) -> web.StreamResponse:
-        response = Download(body, chunked=request.version >= (1, 1))
-        left = body.half if self._faults.short_image else None
+    async def _stream(self, request: web.Request, response: StreamedResponse) -> web.StreamResponse:
+        stream = StreamedHTTPResponse(response, chunked=request.version >= (1, 1))
+        left = response.truncated_length if self._faults.short_image else None
         try:
-            await response.prepare(request)
-            for piece in body.pieces if request.method != "HEAD" else ():
-                await response.write(piece if left is None else piece[:left])
+            await stream.prepare(request)
+            for piece in response.pieces if request.method != "HEAD" else ():
+                await stream.write(piece if left is None else piece[:left])
                 if left is not None:
                     left -= len(piece)
                     if left <= 0:
-                        end(request)
-            await response.write_eof()
-        except ConnectionError:  # the client has gone, or the daemon restarts
-            end(request)
-        return response
+                        close_connection(request)
+            await stream.write_eof()
+        except ConnectionError:  # the client disconnected, or the daemon restarts
+            close_connection(request)
+        return stream
 
-    async def _answer(
+    async def _respond(
         self, request: web.Request, connection: Connection, target: Target
-    ) -> Answer | export.Body:
+    ) -> Response | StreamedResponse:
         profile, method = self.instance.profile, request.method
-        if moved := answers.redirect(profile, method, target):
-            return moved
-        if self.failing is not None:
-            return answers.error(500, self.failing)
+        if redirect := endpoints.redirect(profile, method, target):
+            return redirect
+        if self.error_text is not None:
+            return text_error(500, self.error_text)
         if self._boot_until is not None and time.monotonic() < self._boot_until:
-            return answers.error(500, BOOTING)
-        endpoint, parameters = answers.find_endpoint(profile, target.path)
+            return text_error(500, BOOTING)
+        endpoint, parameters = endpoints.find_endpoint(profile, target.path)
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if refused := answers.refuse_token(self.instance, token):
-            return refused
-        trusted = profile.tokens and self.instance.tokens.get(token) == "trusted"
-        permitted = connection.root and not self._faults.forbidden
-        if not permitted and (endpoint is not None or profile.root_first):
-            return answers.error(401, answers.NON_ROOT)
+        if rejected := endpoints.reject_token(self.instance, token):
+            return rejected
+        identity = self.instance.identities.get(token) if profile.tokens else None
+        root = connection.root and not self._faults.forbidden
+        if not root and (endpoint is not None or profile.root_check_first):
+            return text_error(401, endpoints.NON_ROOT)
         if endpoint is None:
-            return answers.error(404, "404 page not found")
-        if refused := answers.wrong_method(profile, endpoint, method):
-            return refused
+            return text_error(404, "404 page not found")
+        if rejected := endpoints.reject_method(profile, endpoint, method):
+            return rejected
         if not self.instance.api_on and (
-            endpoint not in profile.answers_switched_off or answers.is_patch(profile, endpoint, method)
+            endpoint not in profile.allowed_while_off or endpoints.sets_state(profile, endpoint, method)
         ):
-            return answers.error(403, profile.forbidden)
-        if answers.is_patch(profile, endpoint, method):
-            return await self._patch(request)
+            return text_error(403, profile.forbidden)
+        if endpoints.sets_state(profile, endpoint, method):
+            body = await self._read_body(request)
+            return body if isinstance(body, Response) else endpoints.patch_state(self.instance, body)
         if endpoint == "/1.0/events":
             return await self._listen(request, connection, target)
-        if endpoint in answers.STORAGE_ENDPOINTS:
-            body = await request.read()
-            return self.storage.answer(endpoint, method, parameters, body, trusted)
+        if endpoint in endpoints.STORAGE_ENDPOINTS:
+            return await self._respond_storage(request, target, endpoint, parameters, identity)
         if endpoint == "/1.0/images/{fingerprint}/export":
-            return export.export(self.instance, parameters["fingerprint"], request.headers.get("Range"))
-        return answers.answer(self.instance, endpoint, parameters, trusted)
+            range_header = request.headers.get("Range")
+            return image_export.export(self.instance, parameters["fingerprint"], range_header)
+        return endpoints.respond(
+            self.instance, endpoint, parameters, self._trusted_state() if identity else None
+        )
 
-    async def _patch(self, request: web.Request) -> Answer:
+    async def _respond_storage(
+        self,
+        request: web.Request,
+        target: Target,
+        endpoint: str,
+        parameters: dict[str, str],
+        identity: Identity | None,
+    ) -> Response:
+        if identity is None:
+            return text_error(403, "You must be authenticated")
+        body = await self._read_body(request)
+        if isinstance(body, Response):
+            return body
+        return await self.storage.respond(
+            StorageRequest(
+                endpoint=endpoint,
+                method=request.method,
+                parameters={name: unquote(value) for name, value in parameters.items()},
+                query=target.query,
+                if_match=request.headers.get("If-Match", ""),
+                body=body,
+                identity=identity,
+            )
+        )
+
+    def _trusted_state(self) -> dict[str, object]:
+        return {
+            "auth": "trusted",
+            "supported_storage_drivers": self.storage.supported_drivers(),
+            "environment": {"server_clustered": False},
+        }
+
+    async def _read_body(self, request: web.Request) -> bytes | Response:
+        """Read the body, or return the error for a client that sends it too slowly."""
         profile = self.instance.profile
         try:
-            body = await asyncio.wait_for(request.read(), profile.body_limit)
+            return await asyncio.wait_for(request.read(), profile.body_timeout)
         except asyncio.TimeoutError:
-            # The rest of the body is not waited for either.
+            # aiohttp must not wait for the rest of the body.
             request.content.feed_eof()
             request.protocol.close()
-            return answers.error(400, f"{profile.body_error_prefix}i/o timeout")
+            return text_error(400, f"{profile.body_error_prefix}i/o timeout")
         except ConnectionError:
-            end(request)
-        return answers.patch_state(self.instance, body)
+            close_connection(request)
 
-    async def _listen(self, request: web.Request, connection: Connection, target: Target) -> Answer:
-        """Turn the connection into an event stream, or say why not."""
-        frames = request.headers.get("Upgrade") == "websocket"
-        if frames and (refused := self._refuse_websocket(request)):
-            return refused
+    async def _listen(self, request: web.Request, connection: Connection, target: Target) -> Response:
+        """Turn the connection into an event stream, or return an error."""
+        websocket = request.headers.get("Upgrade") == "websocket"
+        if websocket and (rejected := self._reject_websocket(request)):
+            return rejected
         transport = connection.transport
         if transport is None:
-            end(request)
-        if frames:
-            accepted = websocket.accept(request.headers["Sec-WebSocket-Key"])
+            close_connection(request)
+        if websocket:
+            accepted = websocket_frames.accept_key(request.headers["Sec-WebSocket-Key"])
             head = (
                 "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 f"Sec-WebSocket-Accept: {accepted}\r\n\r\n"
             ).encode()
         else:
             head = events.PLAIN_HEAD
-        types = events.wanted_types(target.query)
-        listener = events.Listener(transport, types, self.instance.profile, frames=frames)
+        types = events.requested_types(target.query)
+        listener = events.Listener(transport, types, self.instance.profile, websocket=websocket)
         connection.listener = listener
         transport.write(head)
         await self.hub.serve(listener)
-        end(request)
+        close_connection(request)
 
-    def _refuse_websocket(self, request: web.Request) -> Answer | None:
+    def _reject_websocket(self, request: web.Request) -> Response | None:
         headers = request.headers
         origin = headers.get("Origin")
         if (
@@ -295,9 +259,9 @@ class Server:
             status, reason = 403, "Forbidden"
         else:
             return None
-        # The library's answer, and then the host's own attempt to report the error on top of it.
+        # The websocket library writes an error, then the host appends its own.
         version = ("Sec-Websocket-Version", "13")
-        return answers.error(status, f"{reason}\ninternal server error", version)
+        return text_error(status, f"{reason}\ninternal server error", version)
 
 
 def _same_host(origin: str, request: web.Request) -> bool:

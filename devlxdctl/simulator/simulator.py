@@ -1,4 +1,4 @@
-"""The simulator for use from Python: a host in a thread of its own."""
+"""The simulator as a Python object: a host in its own thread."""
 
 import asyncio
 import os
@@ -9,28 +9,33 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from devlxdctl.simulator.control import execute
 from devlxdctl.simulator.faults import Faults, parse_faults
 from devlxdctl.simulator.guest import Guest, default_guest, read_guest
 from devlxdctl.simulator.host import Host
 from devlxdctl.simulator.profiles import DEFAULT_PROFILE, PROFILES, Profile
 from devlxdctl.simulator.server import Request
 
-_LIMIT = 10.0
-"""Seconds that anything but a restart may take."""
+_TIMEOUT = 10.0
+"""Seconds that any operation except a restart may take."""
 
 
 class Simulator:
-    """A host on a socket while the `with` block lasts.
+    """A simulated host that runs while its `with` block does.
 
-    `guest` is a Guest, the path of a guest file, or None for the one that comes with the simulator;
-    `faults` are texts as `--fault` takes them, or Faults. Entering returns once the socket accepts
-    connections, or with a fault that keeps it from that, once the fault is in place; it raises
-    SocketError, and the constructor GuestFileError, FaultError or KeyError (profile).
+    - socket_path: where the guest's socket is created, with its directory if needed.
+    - guest: a Guest, the path of a guest file, or None for the default guest.
+    - profile: a Profile or its name; see `profiles.PROFILES`.
+    - faults: texts as for the option `--fault`, or Faults.
+    - on_listening: called in the simulator's thread when the socket first accepts connections.
 
-    `on_listening` is called in the simulator's thread when the socket accepts for the first time.
+    The constructor raises GuestFileError, FaultError or, for an unknown profile, KeyError. Entering the
+    block returns when the socket accepts connections, or when a fault that prevents this is active. It
+    raises SocketError. Methods that change the instance raise Refused if a real host would refuse.
 
-    What changes the instance does as the host's own commands do, and raises Refused where those would.
+    Example:
+
+        with Simulator("/tmp/lxd/sock") as simulator:
+            simulator.set({"user.role": "db"})
     """
 
     def __init__(
@@ -50,73 +55,75 @@ class Simulator:
         self._on_listening = on_listening
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._end: asyncio.Event | None = None
+        self._stop_event: asyncio.Event | None = None
         self._host: Host | None = None
 
     def __enter__(self) -> "Simulator":
-        up: Future[None] = Future()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run(up)), name="devlxd-simulator")
+        started: Future[None] = Future()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._run(started)), name="devlxd-simulator"
+        )
         self._thread.start()
         try:
-            up.result(_LIMIT)
+            started.result(_TIMEOUT)
         except BaseException:
-            self._leave()
+            self._stop()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._leave()
+        self._stop()
 
     def set(self, changes: Mapping[str, str]) -> None:
-        """Set all these keys in one update; an empty value removes its key."""
-        self._do({"do": "set", "changes": dict(changes)})
+        """Set all these config keys in one update; an empty value removes its key."""
+        self._execute({"do": "set", "changes": dict(changes)})
 
     def unset(self, key: str) -> None:
-        """Remove a key."""
-        self._do({"do": "unset", "key": key})
+        """Remove a config key."""
+        self._execute({"do": "unset", "key": key})
 
     def device(self, name: str, config: Mapping[str, str]) -> None:
-        """Add a device, or replace the one of this name."""
-        self._do({"do": "device", "name": name, "config": dict(config)})
+        """Add or replace a device."""
+        self._execute({"do": "device", "name": name, "config": dict(config)})
 
     def remove_device(self, name: str) -> None:
         """Remove a device."""
-        self._do({"do": "remove-device", "name": name})
+        self._execute({"do": "remove-device", "name": name})
 
     def switch(self, on: bool) -> None:
         """Switch the guest API on or off."""
-        self._do({"do": "switch", "on": on})
+        self._execute({"do": "switch", "on": on})
 
     def restart(self, down: float = 1.0, *, wait: bool = True) -> None:
-        """Restart the daemon, which is down for `down` seconds; return when it answers again.
+        """Restart the daemon, which is down for `down` seconds, and return when it responds again.
 
-        Ready is forgotten shortly after that. Without `wait` return at once.
+        The state Ready is lost shortly after that. With `wait=False` return at once.
         """
         restarting = self._submit({"do": "restart", "down": down})
         if wait:
-            restarting.result(down + _LIMIT)
+            restarting.result(down + _TIMEOUT)
 
     def show(self) -> dict[str, Any]:
-        """The state of the instance as the host sees it, as `devlxd-simulator show` prints it."""
-        shown = self._do({"do": "show"})
+        """Return the state of the instance on the host, as `devlxd-simulator show` prints it."""
+        shown = self._execute({"do": "show"})
         assert isinstance(shown, dict)
         return shown
 
     @property
     def ready(self) -> bool | None:
-        """What the guest last said; None when it said nothing or the host forgot."""
+        """The state that the guest reported; None if it reported none, or the host lost it."""
         return self._running.instance.ready
 
     @property
     def requests(self) -> list[Request]:
-        """Every request so far, as (method, raw path, connection)."""
+        """All requests so far, as (method, raw path, number of the connection)."""
         return list(self._running.server.requests)
 
     @property
     def connections(self) -> int:
-        """How many connections there have been."""
+        """The number of connections so far."""
         return self._running.server.connections
 
     @property
@@ -128,29 +135,29 @@ class Simulator:
     def _submit(self, request: dict[str, object]) -> Future[object]:
         host = self._running
         assert self._loop is not None
-        return asyncio.run_coroutine_threadsafe(execute(host, request), self._loop)
+        return asyncio.run_coroutine_threadsafe(host.execute(request), self._loop)
 
-    def _do(self, request: dict[str, object]) -> object:
-        return self._submit(request).result(_LIMIT)
+    def _execute(self, request: dict[str, object]) -> object:
+        return self._submit(request).result(_TIMEOUT)
 
-    def _leave(self) -> None:
-        if self._loop is not None and self._end is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._end.set)
+    def _stop(self) -> None:
+        if self._loop is not None and self._stop_event is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stop_event.set)
         if self._thread is not None:
-            self._thread.join(_LIMIT)
+            self._thread.join(_TIMEOUT)
 
-    async def _run(self, up: Future[None]) -> None:
-        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
+    async def _run(self, started: Future[None]) -> None:
+        self._loop, self._stop_event = asyncio.get_running_loop(), asyncio.Event()
         try:
             host = Host(self.path, self._guest, self._profile, self._faults, self._on_listening)
             try:
                 await host.start()
                 self._host = host
-                up.set_result(None)
-                await self._end.wait()
+                started.set_result(None)
+                await self._stop_event.wait()
             finally:
                 await host.stop()
         except BaseException as error:
-            if up.done():
+            if started.done():
                 raise
-            up.set_exception(error)
+            started.set_exception(error)

@@ -1,7 +1,8 @@
-"""`devlxd-simulator` as a user runs it."""
+"""Tests of the program `devlxd-simulator`."""
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -15,14 +16,14 @@ from click.testing import CliRunner
 
 from devlxdctl import __version__
 from devlxdctl.simulator.cli import cli
-from tests.simulator.simhost import HANDSHAKE, Wire, ask
+from tests.simulator.simhost import HANDSHAKE, RawConnection, request
 
 PROGRAM = str(Path(sys.executable).with_name("devlxd-simulator"))
-LIMIT = 20.0
+TIMEOUT = 20.0
 
 
 def start(short: Path, *arguments: str | Path) -> "subprocess.Popen[bytes]":
-    """Start it with its temporary files in a directory of the test's."""
+    """Start the program; its temporary files are created in `short`."""
     environment = {"TMPDIR": str(short), "PATH": os.environ["PATH"]}
     return subprocess.Popen(
         [PROGRAM, *map(str, arguments)],
@@ -33,24 +34,24 @@ def start(short: Path, *arguments: str | Path) -> "subprocess.Popen[bytes]":
     )
 
 
-def result(process: "subprocess.Popen[bytes]", given: bytes = b"") -> tuple[int, str, str]:
-    """Its status, stdout and stderr."""
+def wait_for(process: "subprocess.Popen[bytes]", given: bytes = b"") -> tuple[int, str, str]:
+    """Wait for a process; return its status, stdout and stderr."""
     try:
-        out, err = process.communicate(given, LIMIT)
+        out, err = process.communicate(given, TIMEOUT)
     finally:
         process.kill()
     return process.returncode, out.decode(), err.decode()
 
 
 def simulate(short: Path, *arguments: str | Path, given: bytes = b"") -> tuple[int, str, str]:
-    return result(start(short, *arguments), given)
+    return wait_for(start(short, *arguments), given)
 
 
-def line(process: "subprocess.Popen[bytes]") -> bytes:
-    """The next line of its stdout."""
+def read_line(process: "subprocess.Popen[bytes]") -> bytes:
+    """Read the next line of its stdout."""
     assert process.stdout is not None
-    readable, _, _ = select.select([process.stdout], [], [], LIMIT)
-    assert readable, "it said nothing"
+    readable, _, _ = select.select([process.stdout], [], [], TIMEOUT)
+    assert readable, "no output"
     return bytes(process.stdout.readline())
 
 
@@ -59,15 +60,15 @@ def serving(short: Path, *arguments: str | Path) -> Iterator["subprocess.Popen[b
     path = short / "lxd" / "sock"
     process = start(short, "serve", "--socket", path, *arguments)
     try:
-        assert line(process) == f"listening on {path}\n".encode()
+        assert read_line(process) == f"listening on {path}\n".encode()
         yield process
     finally:
         process.terminate()
-        assert result(process) == (-signal.SIGTERM, "", "")
+        assert wait_for(process) == (-signal.SIGTERM, "", "")
         assert not path.exists()
 
 
-def test_run_ends_as_the_command_does_and_leaves_nothing(short: Path) -> None:
+def test_run_exits_with_the_command_status_and_removes_its_files(short: Path) -> None:
     script = 'test -S "$DEVLXD_SOCKET" && echo "$DEVLXD_SOCKET"; exit 7'
     status, out, err = simulate(short, "run", "--", "sh", "-c", script)
     assert (status, err) == (7, "")
@@ -75,26 +76,26 @@ def test_run_ends_as_the_command_does_and_leaves_nothing(short: Path) -> None:
     assert list(short.iterdir()) == []
 
 
-def test_the_directory_of_an_incus_guest_is_named_incus(short: Path) -> None:
+def test_incus_profile_creates_the_socket_in_a_directory_named_incus(short: Path) -> None:
     _, out, _ = simulate(short, "run", "--profile", "incus", "--", "sh", "-c", 'echo "$DEVLXD_SOCKET"')
     assert Path(out.strip()).parts[-2:] == ("incus", "sock")
 
 
-def test_run_gives_the_command_its_own_stdin_and_options(short: Path) -> None:
+def test_run_passes_stdin_and_options_to_the_command(short: Path) -> None:
     assert simulate(short, "run", "cat", "-u", given=b"through") == (0, "through", "")
 
 
 @pytest.mark.parametrize(
-    ("command", "status", "complaint"),
+    ("command", "status", "message"),
     [
-        ("/nowhere/at-all", 127, "devlxd-simulator: /nowhere/at-all: No such file or directory\n"),
-        ("/etc/passwd", 126, "devlxd-simulator: /etc/passwd: Permission denied\n"),
+        ("/nowhere/at-all", 127, "devlxd-simulator: /nowhere/at-all: no such file or directory\n"),
+        ("/etc/passwd", 126, "devlxd-simulator: /etc/passwd: permission denied\n"),
     ],
 )
-def test_a_command_that_cannot_run_has_the_status_of_a_shell(
-    short: Path, command: str, status: int, complaint: str
+def test_run_exits_127_or_126_if_the_command_cannot_start(
+    short: Path, command: str, status: int, message: str
 ) -> None:
-    assert simulate(short, "run", "--", command) == (status, "", complaint)
+    assert simulate(short, "run", "--", command) == (status, "", message)
     assert list(short.iterdir()) == []
 
 
@@ -104,35 +105,39 @@ def test_run_dies_by_the_signal_that_killed_the_command(short: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_run_passes_a_signal_on_as_term_and_dies_by_it(short: Path, number: signal.Signals) -> None:
-    script = "trap 'echo told; exit 5' TERM; echo up; while :; do sleep 0.05; done"
+def test_run_forwards_signals_as_sigterm_and_dies_by_the_original_signal(
+    short: Path, number: signal.Signals
+) -> None:
+    script = "trap 'echo received; exit 5' TERM; echo up; while :; do sleep 0.05; done"
     process = start(short, "run", "--", "sh", "-c", script)
-    assert line(process) == b"up\n"
+    assert read_line(process) == b"up\n"
     process.send_signal(number)
-    assert result(process) == (-number, "told\n", "")
+    assert wait_for(process) == (-number, "received\n", "")
     assert list(short.iterdir()) == []
 
 
-def test_run_needs_a_command(short: Path) -> None:
+def test_run_without_command_is_a_usage_error(short: Path) -> None:
     status, out, err = simulate(short, "run")
     assert (status, out) == (2, "")
     assert "Missing argument 'COMMAND...'" in err
 
 
-def test_an_unknown_fault_is_a_usage_error_that_lists_them(short: Path) -> None:
+def test_unknown_fault_is_a_usage_error_that_lists_all_faults(short: Path) -> None:
     status, _, err = simulate(short, "run", "--fault", "boom", "true")
     assert status == 2
-    assert "unknown fault 'boom'; there are late-socket, boot-500, restart, refuse" in " ".join(err.split())
+    assert "unknown fault 'boom'; known faults: late-socket, boot-500, restart, refuse" in " ".join(
+        err.split()
+    )
 
 
-def test_a_bad_guest_file_is_one_line(short: Path) -> None:
+def test_invalid_guest_file_is_reported_in_one_line(short: Path) -> None:
     file = short / "guest.yaml"
     file.write_text("config:\n  user.a: 1\n user.b: 2\n")
-    complaint = f"{file}, line 3: expected <block end>, but found '<block mapping start>'"
-    assert simulate(short, "run", "--guest", file, "true") == (2, "", f"devlxd-simulator: {complaint}\n")
+    message = f"{file}, line 3: expected <block end>, but found '<block mapping start>'"
+    assert simulate(short, "run", "--guest", file, "true") == (2, "", f"devlxd-simulator: {message}\n")
 
 
-def test_run_simulates_the_guest_of_a_file(short: Path) -> None:
+def test_run_simulates_the_guest_of_a_guest_file(short: Path) -> None:
     file = short / "guest.yaml"
     file.write_text("config: {user.a: 1}\nsimulator: {name: web1}\n")
     status, out, err = simulate(short, "run", "--guest", file, PROGRAM, "show")
@@ -141,52 +146,52 @@ def test_run_simulates_the_guest_of_a_file(short: Path) -> None:
     assert (shown["name"], shown["config"]["user.a"], shown["ready"]) == ("web1", "1", None)
 
 
-def test_serve_stays_until_it_is_told_to_end(short: Path) -> None:
+def test_serve_runs_until_sigterm_and_removes_its_files(short: Path) -> None:
     with serving(short):
-        assert ask(short / "lxd" / "sock", "/").body == b'["/1.0"]\n'
+        assert request(short / "lxd" / "sock", "/").body == b'["/1.0"]\n'
     assert list(short.iterdir()) == []
 
 
-def test_serve_refuses_what_is_no_socket_and_what_is_alive(short: Path) -> None:
+def test_serve_does_not_replace_a_file_or_a_socket_in_use(short: Path) -> None:
     (short / "file").write_text("mine")
-    complaint = f"devlxd-simulator: {short}/file: it exists and is no socket\n"
-    assert simulate(short, "serve", "--socket", short / "file") == (1, "", complaint)
+    message = f"devlxd-simulator: {short}/file: exists and is not a socket\n"
+    assert simulate(short, "serve", "--socket", short / "file") == (1, "", message)
     with serving(short):
         path = short / "lxd" / "sock"
-        complaint = f"devlxd-simulator: {path}: something listens on it already\n"
-        assert simulate(short, "serve", "--socket", path) == (1, "", complaint)
-        assert ask(path, "/").body == b'["/1.0"]\n'
+        message = f"devlxd-simulator: {path}: already in use by another process\n"
+        assert simulate(short, "serve", "--socket", path) == (1, "", message)
+        assert request(path, "/").body == b'["/1.0"]\n'
 
 
-def test_serve_announces_a_late_socket_when_it_is_there(short: Path) -> None:
+def test_serve_announces_a_late_socket_when_it_listens(short: Path) -> None:
     with serving(short, "--fault", "late-socket=0.2"):
-        assert ask(short / "lxd" / "sock", "/").body == b'["/1.0"]\n'
+        assert request(short / "lxd" / "sock", "/").body == b'["/1.0"]\n'
 
 
-def test_the_host_changes_the_guest_while_it_runs(short: Path) -> None:
+def test_set_unset_and_device_commands_cause_events(short: Path) -> None:
     path = short / "lxd" / "sock"
     at = ("--socket", path)
-    with serving(short), Wire(path) as wire:
-        wire.send("/1.0/events", headers=HANDSHAKE)
-        wire.until(b"\r\n\r\n")
-        assert wire.frame()[1] == 0x9
+    with serving(short), RawConnection(path) as connection:
+        connection.send("/1.0/events", headers=HANDSHAKE)
+        connection.read_until(b"\r\n\r\n")
+        assert connection.read_frame()[1] == 0x9
         assert simulate(short, "set", *at, "user.n", "-1") == (0, "", "")
-        assert wire.event()["metadata"] == {"key": "user.n", "old_value": "", "value": "-1"}
+        assert connection.read_event()["metadata"] == {"key": "user.n", "old_value": "", "value": "-1"}
         assert simulate(short, "set", *at, "user.n", "-", given=b"a\n\xc3\xbc\n") == (0, "", "")
-        assert wire.event()["metadata"] == {"key": "user.n", "old_value": "-1", "value": "a\nü\n"}
+        assert connection.read_event()["metadata"] == {"key": "user.n", "old_value": "-1", "value": "a\nü\n"}
         assert simulate(short, "set", *at, "user.n", "", "user.m", "2") == (0, "", "")
-        told = {wire.event()["metadata"]["key"] for _ in range(2)}
-        assert told == {"user.n", "user.m"}
+        changed = {connection.read_event()["metadata"]["key"] for _ in range(2)}
+        assert changed == {"user.n", "user.m"}
         assert simulate(short, "unset", *at, "user.m") == (0, "", "")
-        assert wire.event()["metadata"] == {"key": "user.m", "old_value": "2", "value": ""}
+        assert connection.read_event()["metadata"] == {"key": "user.m", "old_value": "2", "value": ""}
         assert simulate(short, "device", *at, "data", "type=disk", "path=/a=b") == (0, "", "")
         data = {"path": "/a=b", "type": "disk"}
-        assert wire.event()["metadata"] == {"action": "added", "config": data, "name": "data"}
+        assert connection.read_event()["metadata"] == {"action": "added", "config": data, "name": "data"}
         assert simulate(short, "device", *at, "data", "--remove") == (0, "", "")
-        assert wire.event()["metadata"] == {"action": "removed", "config": data, "name": "data"}
+        assert connection.read_event()["metadata"] == {"action": "removed", "config": data, "name": "data"}
 
 
-def test_the_host_restarts_and_switches_the_api(short: Path) -> None:
+def test_restart_and_switch_commands_recreate_and_remove_the_socket(short: Path) -> None:
     path = short / "lxd" / "sock"
     at = ("--socket", path)
     with serving(short):
@@ -196,66 +201,67 @@ def test_the_host_restarts_and_switches_the_api(short: Path) -> None:
         assert simulate(short, "switch", *at, "off") == (0, "", "")
         assert not path.exists()
         assert simulate(short, "switch", *at, "on") == (0, "", "")
-        assert ask(path, "/").body == b'["/1.0"]\n'
+        assert request(path, "/").body == b'["/1.0"]\n'
 
 
-def test_what_the_host_refuses_is_one_line(short: Path) -> None:
-    refusals = {
+def test_refused_changes_are_reported_in_one_line(short: Path) -> None:
+    errors = {
         ("set", "cloud-init.nope", "1"): '"cloud-init.nope" is not supported for "container"',
         ("set", "user.", "1"): '"user." requires a subkey',
         ("unset", "user.never"): "Can't unset key 'user.never', it's not currently set",
         ("device", "none", "--remove"): "Device doesn't exist",
     }
     with serving(short):
-        for (command, *rest), complaint in refusals.items():
+        for (command, *rest), message in errors.items():
             prefix = "Invalid config: " if command == "set" else ""
-            expected = (1, "", f"devlxd-simulator: {prefix}{complaint}\n")
+            expected = (1, "", f"devlxd-simulator: {prefix}{message}\n")
             assert simulate(short, command, "--socket", short / "lxd" / "sock", *rest) == expected
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "message"),
     [
-        (["set", "user.a"], "user.a: a KEY without a VALUE"),
-        (["device", "data"], "either --remove or at least type=TYPE"),
-        (["device", "data", "disk"], "disk: not of the form K=V"),
+        (["set", "user.a"], "user.a: VALUE is missing"),
+        (["device", "data"], "give either --remove or type=TYPE and other options"),
+        (["device", "data", "disk"], "disk: not of the form KEY=VALUE"),
     ],
 )
-def test_what_makes_no_sense_is_a_usage_error(arguments: list[str], complaint: str) -> None:
+def test_invalid_arguments_are_usage_errors(arguments: list[str], message: str) -> None:
     done = CliRunner().invoke(cli, arguments, env={"DEVLXD_SOCKET": "/nowhere"})
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr.splitlines()[-1] == f"Error: {complaint}"
+    assert done.stderr.splitlines()[-1] == f"Error: {message}"
 
 
-def test_without_a_simulator_there_is_nothing_to_change(short: Path) -> None:
-    complaint = f"devlxd-simulator: no simulator at {short}/sock: No such file or directory\n"
-    assert simulate(short, "set", "--socket", short / "sock", "user.a", "1") == (1, "", complaint)
+def test_set_without_a_running_simulator_fails(short: Path) -> None:
+    message = f"devlxd-simulator: {short}/sock: no simulator is running: no such file or directory\n"
+    assert simulate(short, "set", "--socket", short / "sock", "user.a", "1") == (1, "", message)
 
 
 @pytest.mark.parametrize(
     "command", [[], ["run"], ["serve"], ["set"], ["unset"], ["device"], ["show"], ["restart"], ["switch"]]
 )
-def test_every_command_has_help_with_an_example(command: list[str]) -> None:
+def test_every_help_text_has_an_example_and_a_short_summary(command: list[str]) -> None:
     done = CliRunner().invoke(cli, [*command, "-h"])
     assert (done.exit_code, done.stderr) == (0, "")
-    assert "  Example:\n    " in done.stdout
+    assert re.search(r"^  Examples?:\n    devlxd|^  Examples?:\n    lxc", done.stdout, re.MULTILINE)
+    assert len(done.stdout.split("\n\n")[1].strip().partition("\n")[0]) <= 60
 
 
-def test_it_tells_its_version(short: Path) -> None:
+def test_version_option_prints_the_package_version(short: Path) -> None:
     assert simulate(short, "--version") == (0, f"devlxd-simulator, version {__version__}\n", "")
 
 
 @pytest.mark.parametrize("missing", ["aiohttp", "yaml"])
-def test_a_missing_package_is_one_line(short: Path, missing: str) -> None:
-    # None in the list of modules is how an import is made to fail as for a package that is not there.
+def test_missing_package_is_reported_with_an_install_hint(short: Path, missing: str) -> None:
+    # None in sys.modules makes an import fail as if the package were not installed.
     block = f"import sys; sys.modules[{missing!r}] = None"
     process = subprocess.run(
         [sys.executable, "-c", f"{block}; from devlxdctl.simulator.__main__ import main; main()"],
         capture_output=True,
-        timeout=LIMIT,
+        timeout=TIMEOUT,
         check=False,
     )
     assert (process.returncode, process.stdout) == (2, b"")
     assert process.stderr.decode() == (
-        f"devlxd-simulator: it needs {missing}, which is not installed: pip install 'devlxdctl[simulator]'\n"
+        f"devlxd-simulator: {missing}: not installed\nhint: pip install 'devlxdctl[simulator]'\n"
     )

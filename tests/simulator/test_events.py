@@ -1,4 +1,4 @@
-"""The event stream: what causes events, who gets them, and when a host drops a listener."""
+"""Tests of the event stream: causes of events, event types, and dropped listeners."""
 
 import dataclasses
 import json
@@ -11,14 +11,14 @@ import pytest
 
 from devlxdctl.simulator import Simulator
 from devlxdctl.simulator.profiles import LXD_6
-from tests.simulator.simhost import HANDSHAKE, LIMIT, Wire, simulator
+from tests.simulator.simhost import HANDSHAKE, TIMEOUT, RawConnection, make_simulator
 
 NIC = {"type": "nic", "name": "eth0", "nictype": "p2p"}
 
 
 @pytest.fixture
-def host(short: Path) -> Iterator[Simulator]:
-    with simulator(short, {"user.a": "1"}, {"eth0": NIC}) as running:
+def simulator(short: Path) -> Iterator[Simulator]:
+    with make_simulator(short, {"user.a": "1"}, {"eth0": NIC}) as running:
         yield running
 
 
@@ -26,11 +26,11 @@ def keys(events: list[Any]) -> list[str]:
     return [event["metadata"].get("key", event["metadata"].get("name")) for event in events]
 
 
-def cause_everything(host: Simulator) -> None:
-    host.set({"user.t": "1"})
-    host.device("none", {"type": "none"})
-    host.set({"user.end": "1"})
-    host.device("end", {"type": "none"})
+def cause_all_events(simulator: Simulator) -> None:
+    simulator.set({"user.t": "1"})
+    simulator.device("none", {"type": "none"})
+    simulator.set({"user.end": "1"})
+    simulator.device("end", {"type": "none"})
 
 
 @pytest.mark.parametrize(
@@ -47,96 +47,101 @@ def cause_everything(host: Simulator) -> None:
         ("?type=config;device", ["user.t", "none", "user.end", "end"]),
     ],
 )
-def test_a_listener_gets_the_types_that_it_asked_for(
-    host: Simulator, query: str, expected: list[str]
+def test_listener_receives_only_requested_event_types(
+    simulator: Simulator, query: str, expected: list[str]
 ) -> None:
-    with Wire(host.path) as websocket, Wire(host.path) as plain:
-        websocket.upgrade(f"/1.0/events{query}")
+    with RawConnection(simulator.path) as websocket, RawConnection(simulator.path) as plain:
+        websocket.open_websocket(f"/1.0/events{query}")
         plain.send(f"/1.0/events{query}")
-        plain.until(b"\n\n")
-        cause_everything(host)
-        assert keys([websocket.event() for _ in expected]) == expected
-        assert keys([json.loads(plain.until(b"\n")) for _ in expected]) == expected
+        plain.read_until(b"\n\n")
+        cause_all_events(simulator)
+        assert keys([websocket.read_event() for _ in expected]) == expected
+        assert keys([json.loads(plain.read_until(b"\n")) for _ in expected]) == expected
 
 
 @pytest.mark.parametrize("query", ["?type=bogus", "?type=Config", "?type=%20config", "?type=lifecycle"])
-def test_an_unknown_type_is_accepted_and_silent(short: Path, query: str) -> None:
-    profile = dataclasses.replace(LXD_6, ping_every=0.1)
-    with simulator(short, profile=profile) as host, Wire(host.path) as websocket:
-        websocket.upgrade(f"/1.0/events{query}")
-        cause_everything(host)
-        # The next ping comes with nothing before it.
-        assert websocket.frame() == (True, 0x9, b"")
+def test_unknown_event_type_is_accepted_and_sends_no_events(short: Path, query: str) -> None:
+    profile = dataclasses.replace(LXD_6, ping_interval=0.1)
+    with make_simulator(short, profile=profile) as simulator, RawConnection(simulator.path) as websocket:
+        websocket.open_websocket(f"/1.0/events{query}")
+        cause_all_events(simulator)
+        # The next frame is a ping: no event was sent.
+        assert websocket.read_frame() == (True, 0x9, b"")
 
 
-def test_only_real_changes_of_user_keys_are_told(host: Simulator) -> None:
-    with Wire(host.path) as wire:
-        wire.upgrade()
-        host.set({"user.a": "1"})
-        host.set({"cloud-init.user-data": "#cloud-config\n"})
-        host.set({"limits.cpu": "2"})
-        host.set({"user.never": ""})
-        host.device("eth0", NIC)
-        host.device("eth0", {**NIC, "limits.ingress": "1Mbit"})
-        host.set({"user.a": "2"})
-        assert wire.event()["metadata"] == {"key": "user.a", "old_value": "1", "value": "2"}
+def test_only_changed_user_keys_cause_config_events(simulator: Simulator) -> None:
+    with RawConnection(simulator.path) as connection:
+        connection.open_websocket()
+        simulator.set({"user.a": "1"})
+        simulator.set({"cloud-init.user-data": "#cloud-config\n"})
+        simulator.set({"limits.cpu": "2"})
+        simulator.set({"user.never": ""})
+        simulator.device("eth0", NIC)
+        simulator.device("eth0", {**NIC, "limits.ingress": "1Mbit"})
+        simulator.set({"user.a": "2"})
+        assert connection.read_event()["metadata"] == {"key": "user.a", "old_value": "1", "value": "2"}
 
 
 @pytest.mark.parametrize("profile", ["lxd-5.0", "incus"])
-def test_other_hosts_tell_a_limit_of_a_nic_as_an_update(short: Path, profile: str) -> None:
-    with simulator(short, {}, {"eth0": NIC}, profile) as host, Wire(host.path) as wire:
-        wire.send("/1.0/events", headers=HANDSHAKE)
-        wire.until(b"\r\n\r\n")
-        assert wire.frame() == (True, 0x9, b"keepalive")
-        host.device("eth0", {**NIC, "limits.ingress": "1Mbit"})
-        assert wire.event()["metadata"] == {
+def test_lxd_5_and_incus_send_updated_event_for_nic_limits(short: Path, profile: str) -> None:
+    with (
+        make_simulator(short, {}, {"eth0": NIC}, profile) as simulator,
+        RawConnection(simulator.path) as connection,
+    ):
+        connection.send("/1.0/events", headers=HANDSHAKE)
+        connection.read_until(b"\r\n\r\n")
+        assert connection.read_frame() == (True, 0x9, b"keepalive")
+        simulator.device("eth0", {**NIC, "limits.ingress": "1Mbit"})
+        assert connection.read_event()["metadata"] == {
             "action": "updated",
             "config": {**NIC, "limits.ingress": "1Mbit"},
             "name": "eth0",
         }
 
 
-def test_the_address_of_a_nic_is_among_the_devices_but_in_no_event(host: Simulator) -> None:
-    with Wire(host.path) as wire, Wire(host.path) as other:
-        wire.upgrade()
-        host.device("eth1", NIC)
-        assert wire.event()["metadata"]["config"] == NIC
-        devices = json.loads(other.ask("/1.0/devices").body)
-        assert devices["eth1"]["hwaddr"] == host.show()["config"]["volatile.eth1.hwaddr"]
-        host.remove_device("eth1")
-        assert "volatile.eth1.hwaddr" not in host.show()["config"]
+def test_generated_nic_address_is_in_devices_but_not_in_events(simulator: Simulator) -> None:
+    with RawConnection(simulator.path) as connection, RawConnection(simulator.path) as other:
+        connection.open_websocket()
+        simulator.device("eth1", NIC)
+        assert connection.read_event()["metadata"]["config"] == NIC
+        devices = json.loads(other.request("/1.0/devices").body)
+        assert devices["eth1"]["hwaddr"] == simulator.show()["config"]["volatile.eth1.hwaddr"]
+        simulator.remove_device("eth1")
+        assert "volatile.eth1.hwaddr" not in simulator.show()["config"]
 
 
-def test_an_update_of_many_keys_is_told_wholly_but_not_in_order(host: Simulator) -> None:
+def test_large_update_sends_all_events_out_of_order(simulator: Simulator) -> None:
     changes = {f"user.k{i}": str(i) for i in range(200)}
-    with Wire(host.path) as wire:
-        wire.upgrade()
-        host.set(changes)
-        events = [wire.event() for _ in changes]
+    with RawConnection(simulator.path) as connection:
+        connection.open_websocket()
+        simulator.set(changes)
+        events = [connection.read_event() for _ in changes]
     assert {e["metadata"]["key"]: e["metadata"]["value"] for e in events} == changes
     stamps = [e["timestamp"].rstrip("Z").ljust(29, "0") for e in events]
     assert stamps != sorted(stamps)
     assert len(set(stamps)) == len(stamps)
 
 
-def test_single_updates_are_told_in_order(host: Simulator) -> None:
-    with Wire(host.path) as wire:
-        wire.upgrade()
+def test_single_updates_send_events_in_order(simulator: Simulator) -> None:
+    with RawConnection(simulator.path) as connection:
+        connection.open_websocket()
         for i in range(100):
-            host.set({"user.n": str(i + 1)})
-        assert [wire.event()["metadata"]["value"] for _ in range(100)] == [str(i + 1) for i in range(100)]
+            simulator.set({"user.n": str(i + 1)})
+        assert [connection.read_event()["metadata"]["value"] for _ in range(100)] == [
+            str(i + 1) for i in range(100)
+        ]
 
 
 @pytest.mark.parametrize(
     ("size", "cut"), [(100, []), (5000, [4082, None]), (600_000, [None, 0])], ids=["small", "medium", "large"]
 )
-def test_a_large_event_is_fragmented(host: Simulator, size: int, cut: list[int | None]) -> None:
-    with Wire(host.path) as wire:
-        wire.upgrade()
-        host.set({"user.big": "x" * size})
-        frames = [wire.frame()]
+def test_large_event_is_fragmented(simulator: Simulator, size: int, cut: list[int | None]) -> None:
+    with RawConnection(simulator.path) as connection:
+        connection.open_websocket()
+        simulator.set({"user.big": "x" * size})
+        frames = [connection.read_frame()]
         while not frames[-1][0]:
-            frames.append(wire.frame())
+            frames.append(connection.read_frame())
     payload = b"".join(part for _, _, part in frames)
     assert json.loads(payload)["metadata"]["value"] == "x" * size
     expected = [1 if i == 0 else 0 for i in range(len(cut) or 1)]
@@ -145,75 +150,79 @@ def test_a_large_event_is_fragmented(host: Simulator, size: int, cut: list[int |
         assert length is None or len(part) == length
 
 
-def test_upgrade_must_be_spelled_in_lower_case(host: Simulator) -> None:
+def test_upgrade_header_in_mixed_case_opens_a_plain_stream(simulator: Simulator) -> None:
     headers = [(name, value.replace("websocket", "WebSocket")) for name, value in HANDSHAKE]
-    with Wire(host.path) as wire:
-        wire.send("/1.0/events", headers=headers)
-        assert wire.until(b"\n\n").startswith(b"HTTP/1.1 200 OK\nConnection: keep-alive\n")
-        host.set({"user.a": "2"})
-        assert json.loads(wire.until(b"\n"))["metadata"]["value"] == "2"
+    with RawConnection(simulator.path) as connection:
+        connection.send("/1.0/events", headers=headers)
+        assert connection.read_until(b"\n\n").startswith(b"HTTP/1.1 200 OK\nConnection: keep-alive\n")
+        simulator.set({"user.a": "2"})
+        assert json.loads(connection.read_until(b"\n"))["metadata"]["value"] == "2"
 
 
-def test_http_1_0_gets_the_plain_stream(host: Simulator) -> None:
-    with Wire(host.path) as wire:
-        wire.send("/1.0/events", version="HTTP/1.0")
-        assert wire.until(b"\n\n").startswith(b"HTTP/1.1 200 OK\n")
+def test_http_1_0_opens_a_plain_stream(simulator: Simulator) -> None:
+    with RawConnection(simulator.path) as connection:
+        connection.send("/1.0/events", version="HTTP/1.0")
+        assert connection.read_until(b"\n\n").startswith(b"HTTP/1.1 200 OK\n")
 
 
-def test_pings_and_a_close_are_answered(host: Simulator) -> None:
-    with Wire(host.path) as wire:
-        wire.upgrade()
-        wire.send_frame(0x9, b"are you there")
-        assert wire.frame() == (True, 0xA, b"are you there")
-        wire.send_frame(0x8, b"\x03\xe8bye")
-        assert wire.frame() == (True, 0x8, b"\x03\xe8")
-        assert wire.rest() == b""
+def test_client_ping_gets_pong_and_close_gets_close(simulator: Simulator) -> None:
+    with RawConnection(simulator.path) as connection:
+        connection.open_websocket()
+        connection.send_frame(0x9, b"payload")
+        assert connection.read_frame() == (True, 0xA, b"payload")
+        connection.send_frame(0x8, b"\x03\xe8bye")
+        assert connection.read_frame() == (True, 0x8, b"\x03\xe8")
+        assert connection.read_to_end() == b""
 
 
-def test_who_answers_no_ping_is_dropped(short: Path) -> None:
-    profile = dataclasses.replace(LXD_6, ping_every=0.1, pong_limit=0.3)
-    with simulator(short, profile=profile) as host, Wire(host.path) as silent, Wire(host.path) as lively:
-        silent.upgrade()
-        lively.upgrade()
-        lively.send_frame(0xA)
+def test_listener_without_pongs_is_dropped(short: Path) -> None:
+    profile = dataclasses.replace(LXD_6, ping_interval=0.1, pong_timeout=0.3)
+    with (
+        make_simulator(short, profile=profile) as simulator,
+        RawConnection(simulator.path) as mute,
+        RawConnection(simulator.path) as active,
+    ):
+        mute.open_websocket()
+        active.open_websocket()
+        active.send_frame(0xA)
         for _ in range(5):
-            assert lively.frame() == (True, 0x9, b"")
-            lively.send_frame(0xA)
-        # Nothing but the pings, and then the end without a close frame.
-        assert set(silent.rest()[::2]) == {0x89}
+            assert active.read_frame() == (True, 0x9, b"")
+            active.send_frame(0xA)
+        # Only pings arrive, then the connection is closed without a close frame.
+        assert set(mute.read_to_end()[::2]) == {0x89}
 
 
 @pytest.mark.parametrize("plain", [True, False])
-def test_who_takes_nothing_is_dropped_in_the_middle(short: Path, plain: bool) -> None:
-    profile = dataclasses.replace(LXD_6, stall_limit=0.3)
-    with simulator(short, profile=profile) as host, Wire(host.path) as wire:
+def test_listener_that_does_not_read_is_dropped_in_the_middle_of_an_event(short: Path, plain: bool) -> None:
+    profile = dataclasses.replace(LXD_6, stall_timeout=0.3)
+    with make_simulator(short, profile=profile) as simulator, RawConnection(simulator.path) as connection:
         if plain:
-            wire.send("/1.0/events")
-            wire.until(b"\n\n")
+            connection.send("/1.0/events")
+            connection.read_until(b"\n\n")
         else:
-            wire.upgrade()
-        host.set({"user.big": "x" * 1_200_000})
-        deadline = time.monotonic() + LIMIT
-        while host.show()["listeners"]:
+            connection.open_websocket()
+        simulator.set({"user.big": "x" * 1_200_000})
+        deadline = time.monotonic() + TIMEOUT
+        while simulator.show()["listeners"]:
             assert time.monotonic() < deadline
-        assert 0 < len(wire.rest()) < 1_200_000
+        assert 0 < len(connection.read_to_end()) < 1_200_000
 
 
-def test_open_streams_go_on_while_the_api_is_off(host: Simulator) -> None:
-    with Wire(host.path) as websocket, Wire(host.path) as plain:
-        websocket.upgrade()
+def test_open_streams_keep_receiving_while_the_api_is_off(simulator: Simulator) -> None:
+    with RawConnection(simulator.path) as websocket, RawConnection(simulator.path) as plain:
+        websocket.open_websocket()
         plain.send("/1.0/events")
-        plain.until(b"\n\n")
-        host.switch(False)
-        host.set({"user.a": "2"})
-        assert websocket.event()["metadata"]["value"] == "2"
-        assert json.loads(plain.until(b"\n"))["metadata"]["value"] == "2"
+        plain.read_until(b"\n\n")
+        simulator.switch(False)
+        simulator.set({"user.a": "2"})
+        assert websocket.read_event()["metadata"]["value"] == "2"
+        assert json.loads(plain.read_until(b"\n"))["metadata"]["value"] == "2"
 
 
-def test_a_restart_ends_streams_without_a_word(host: Simulator) -> None:
-    with Wire(host.path) as websocket, Wire(host.path) as plain:
-        websocket.upgrade()
+def test_restart_closes_streams_without_close_frame(simulator: Simulator) -> None:
+    with RawConnection(simulator.path) as websocket, RawConnection(simulator.path) as plain:
+        websocket.open_websocket()
         plain.send("/1.0/events")
-        plain.until(b"\n\n")
-        host.restart(0.05)
-        assert (websocket.rest(), plain.rest()) == (b"", b"")
+        plain.read_until(b"\n\n")
+        simulator.restart(0.05)
+        assert (websocket.read_to_end(), plain.read_to_end()) == (b"", b"")

@@ -1,4 +1,4 @@
-"""Websocket frames by hand, since a host cuts large messages in a way that libraries do not."""
+"""Websocket frames. A host splits large messages in a way that libraries do not, so they are built here."""
 
 import base64
 import hashlib
@@ -9,16 +9,16 @@ _FIN = 0x80
 _MASKED = 0x80
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _BUFFER = 4096 - 14
-"""Room for data in the host's write buffer of 4096 bytes, after the longest head of a frame."""
+"""Room for data in the host's write buffer of 4096 bytes, after the longest frame header."""
 
 
-def accept(key: str) -> str:
-    """The answer to a Sec-WebSocket-Key."""
+def accept_key(key: str) -> str:
+    """Return the Sec-WebSocket-Accept for a Sec-WebSocket-Key."""
     return base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()
 
 
 def frame(opcode: int, payload: bytes, *, fin: bool = True) -> bytes:
-    """One unmasked frame."""
+    """Encode one unmasked frame."""
     first = opcode | (_FIN if fin else 0)
     if len(payload) < 126:
         return struct.pack("!BB", first, len(payload)) + payload
@@ -28,25 +28,25 @@ def frame(opcode: int, payload: bytes, *, fin: bool = True) -> bytes:
 
 
 def message(payload: bytes) -> bytes:
-    """The frames of one text message.
+    """Encode one text message as one or two frames.
 
-    More than the buffer is fragmented: up to twice its size, a full buffer and the rest; beyond that, all
-    of it in one frame without FIN, and an empty one that ends it (measured on all hosts).
+    A message larger than the buffer is fragmented. Up to twice the buffer's size: a full buffer, then
+    the rest. Larger: everything in one frame without FIN, then an empty one (measured on real hosts).
     """
     if len(payload) <= _BUFFER:
         return frame(TEXT, payload)
-    cut = _BUFFER if len(payload) <= 2 * _BUFFER else len(payload)
-    return frame(TEXT, payload[:cut], fin=False) + frame(CONTINUATION, payload[cut:])
+    split = _BUFFER if len(payload) <= 2 * _BUFFER else len(payload)
+    return frame(TEXT, payload[:split], fin=False) + frame(CONTINUATION, payload[split:])
 
 
-class Reader:
-    """Takes bytes from a client as they come and gives out whole frames."""
+class FrameReader:
+    """Decodes the frames of a client from bytes that arrive in pieces."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """Opcode and payload of each frame that is complete now."""
+        """Add bytes and return opcode and payload of each frame that is now complete."""
         self._buffer += data
         frames = []
         while (parsed := self._next()) is not None:
