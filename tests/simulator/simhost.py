@@ -13,7 +13,7 @@ from devlxdctl.simulator.guest import Guest, parse_guest
 from devlxdctl.simulator.profiles import Profile
 
 DATA = Path(__file__).parent.parent / "data"
-TIMEOUT = 5.0
+TIMEOUT = 20.0
 """Timeout in seconds of every operation on a socket."""
 HANDSHAKE = (
     ("Host", "x"),

@@ -1,6 +1,8 @@
 """Tests of operations: running, failed, timed out, removed, cancelled, lost in a restart."""
 
+import asyncio
 import dataclasses
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,9 +10,23 @@ from pathlib import Path
 import pytest
 
 from devlxdctl.simulator.faults import FaultError, parse_faults
+from devlxdctl.simulator.instance import Instance
 from devlxdctl.simulator.profiles import LXD_6
-from tests.simulator.simhost import TIMEOUT
-from tests.simulator.storage_client import VOLUMES, StorageClient, make_storage_simulator, succeeded
+from devlxdctl.simulator.storage import endpoints
+from devlxdctl.simulator.storage.api import StorageAPI
+from devlxdctl.simulator.storage.model import Identity, OperationPlan
+from devlxdctl.simulator.storage.operations import Operations
+from devlxdctl.simulator.storage.state import StorageRequest
+from tests.simulator.simhost import TIMEOUT, make_guest
+from tests.simulator.storage_client import (
+    CI_ID,
+    GUEST,
+    LASTING,
+    VOLUMES,
+    StorageClient,
+    make_storage_simulator,
+    succeeded,
+)
 
 NOT_FOUND = (404, "Operation not found\n")
 TIMED_OUT = (500, "context deadline exceeded\n")
@@ -111,14 +127,29 @@ def test_finished_operation_is_removed_after_its_lifetime(short: Path) -> None:
         assert client.send("GET", f"{VOLUMES}/a").status == 200
 
 
-def test_cancelled_operation_succeeds_nevertheless(short: Path) -> None:
-    with make_storage_simulator(short, "operation-seconds=0.3") as simulator:
+def test_cancellation_is_accepted_only_while_the_operation_runs(short: Path) -> None:
+    with make_storage_simulator(short, "operation-seconds=600") as simulator:
         client = StorageClient(simulator.path)
         operation = client.start("POST", VOLUMES, {"name": "a"})
         assert client.send("DELETE", f"/1.0/operations/{operation}") == (200, "")
-        assert client.wait(operation) == succeeded(operation)
+        assert client.wait(operation, "0") == TIMED_OUT
+    with make_storage_simulator(short) as simulator:
+        client = StorageClient(simulator.path)
+        operation = client.start("POST", VOLUMES, {"name": "a"})
         ended = (400, "Only running operations can be cancelled\n")
         assert client.send("DELETE", f"/1.0/operations/{operation}") == ended
+
+
+def test_cancelled_operation_succeeds_nevertheless() -> None:
+    async def cancel() -> tuple[dict[str, object], list[str]]:
+        operations = Operations({"copy": OperationPlan(0.01)}, lifetime=600)
+        changes: list[str] = []
+        operation = str(operations.start("copy", lambda: changes.append("copied"))["id"])
+        operations.cancel(operation)
+        return await operations.wait(operation, ""), changes
+
+    ended, changes = asyncio.run(cancel())
+    assert (ended["status"], changes) == ("Success", ["copied"])
 
 
 def test_get_of_an_operation_is_not_implemented(short: Path) -> None:
@@ -144,20 +175,32 @@ def test_simulator_ends_while_operations_run(short: Path) -> None:
     assert list(short.iterdir()) == []
 
 
-def test_two_creations_of_one_volume_have_one_winner(short: Path) -> None:
-    with make_storage_simulator(short, "operation-seconds=0.2") as simulator:
-        first, second = StorageClient(simulator.path), StorageClient(simulator.path, "other-token")
-        operation = first.start("POST", VOLUMES, {"name": "a"})
-        assert second.send("POST", VOLUMES, {"name": "a"}).status == 409
-        assert first.wait(operation) == succeeded(operation)
+def test_second_deletion_of_a_volume_fails_in_its_operation() -> None:
+    async def delete_twice() -> list[object]:
+        # Between the two requests the event loop does not run, so the first deletion cannot end.
+        responses = [await api.respond(storage_request("DELETE")) for _ in range(2)]
+        ids = [json.loads(response.body)["id"] for response in responses]
+        waits = [await api.respond(storage_request("GET", each)) for each in ids]
+        api.lose_operations()
+        return [(response.status, response.body.decode()) for response in waits]
 
+    def storage_request(method: str, operation: str = "") -> StorageRequest:
+        return StorageRequest(
+            endpoint=endpoints.OPERATION_WAIT if operation else endpoints.VOLUME,
+            method=method,
+            parameters={"pool": "default", "type": "custom", "volume": "data", "operation": operation},
+            query="",
+            if_match="",
+            body=b"",
+            identity=Identity("ci", CI_ID),
+        )
 
-def test_second_deletion_of_a_volume_fails_in_its_operation(short: Path) -> None:
-    with make_storage_simulator(short, "operation-seconds=0.2", pools=POOLS) as simulator:
-        client = StorageClient(simulator.path)
-        operations = [client.start("DELETE", f"{VOLUMES}/data") for _ in range(2)]
-        assert client.wait(operations[0]) == succeeded(operations[0])
-        assert client.wait(operations[1]) == (404, "Storage volume not found\n")
+    guest = make_guest({**GUEST, "simulator": {**GUEST["simulator"], "pools": POOLS}})
+    instance = Instance(guest, LASTING, lambda changes: None)
+    api = StorageAPI(instance, guest.pools, {"delete": OperationPlan(0.01)})
+    first, second = asyncio.run(delete_twice())
+    assert isinstance(first, tuple) and first[0] == 200
+    assert second == (404, "Storage volume not found\n")
 
 
 @pytest.mark.parametrize("fault", ["operation-fails", "operation-fails=", "operation-fails=423:"])
