@@ -1,43 +1,24 @@
 """Tests of operations: running, failed, timed out, removed, cancelled, lost in a restart."""
 
-import asyncio
 import dataclasses
-import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from devlxdctl.simulator.faults import FaultError, parse_faults
-from devlxdctl.simulator.instance import Instance
 from devlxdctl.simulator.profiles import LXD_6
-from devlxdctl.simulator.storage import endpoints
-from devlxdctl.simulator.storage.api import StorageAPI
-from devlxdctl.simulator.storage.model import Identity, OperationPlan
-from devlxdctl.simulator.storage.operations import Operations
-from devlxdctl.simulator.storage.state import StorageRequest
-from tests.simulator.simhost import TIMEOUT, make_guest
+from tests.simulator.simhost import RawConnection, wait_until
 from tests.simulator.storage_client import (
-    CI_ID,
-    GUEST,
-    LASTING,
     VOLUMES,
     StorageClient,
     make_storage_simulator,
+    result,
     succeeded,
 )
 
 NOT_FOUND = (404, "Operation not found\n")
 TIMED_OUT = (500, "context deadline exceeded\n")
 POOLS = {"default": {"volumes": {"data": {"owner": "ci"}}}}
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline, "timeout"
-        time.sleep(0.01)
 
 
 def test_wait_without_timeout_returns_at_the_end_of_the_operation(short: Path) -> None:
@@ -140,16 +121,26 @@ def test_cancellation_is_accepted_only_while_the_operation_runs(short: Path) -> 
         assert client.send("DELETE", f"/1.0/operations/{operation}") == ended
 
 
-def test_cancelled_operation_succeeds_nevertheless() -> None:
-    async def cancel() -> tuple[dict[str, object], list[str]]:
-        operations = Operations({"copy": OperationPlan(0.01)}, lifetime=600)
-        changes: list[str] = []
-        operation = str(operations.start("copy", lambda: changes.append("copied"))["id"])
-        operations.cancel(operation)
-        return await operations.wait(operation, ""), changes
+def test_cancelled_operation_succeeds_nevertheless(short: Path) -> None:
+    with make_storage_simulator(short, "operation-seconds=600") as simulator:
+        client = StorageClient(simulator.path)
+        operation = client.start("POST", VOLUMES, {"name": "a"})
+        client.send("DELETE", f"/1.0/operations/{operation}")
+        simulator.finish_operations()
+        assert client.wait(operation) == succeeded(operation)
+        assert client.send("GET", f"{VOLUMES}/a").status == 200
 
-    ended, changes = asyncio.run(cancel())
-    assert (ended["status"], changes) == ("Success", ["copied"])
+
+def test_waiting_request_returns_when_operations_are_finished(short: Path) -> None:
+    with make_storage_simulator(short, "operation-seconds=600") as simulator:
+        client = StorageClient(simulator.path)
+        operation = client.start("POST", VOLUMES, {"name": "a"})
+        with RawConnection(simulator.path) as connection:
+            headers = [("Host", "x"), ("Authorization", "Bearer ci-token")]
+            connection.send(f"/1.0/operations/{operation}/wait", headers=headers)
+            wait_until(lambda: len(simulator.requests) == 2)
+            simulator.finish_operations()
+            assert result(connection.read_response()) == succeeded(operation)
 
 
 def test_get_of_an_operation_is_not_implemented(short: Path) -> None:
@@ -175,32 +166,13 @@ def test_simulator_ends_while_operations_run(short: Path) -> None:
     assert list(short.iterdir()) == []
 
 
-def test_second_deletion_of_a_volume_fails_in_its_operation() -> None:
-    async def delete_twice() -> list[object]:
-        # Between the two requests the event loop does not run, so the first deletion cannot end.
-        responses = [await api.respond(storage_request("DELETE")) for _ in range(2)]
-        ids = [json.loads(response.body)["id"] for response in responses]
-        waits = [await api.respond(storage_request("GET", each)) for each in ids]
-        api.lose_operations()
-        return [(response.status, response.body.decode()) for response in waits]
-
-    def storage_request(method: str, operation: str = "") -> StorageRequest:
-        return StorageRequest(
-            endpoint=endpoints.OPERATION_WAIT if operation else endpoints.VOLUME,
-            method=method,
-            parameters={"pool": "default", "type": "custom", "volume": "data", "operation": operation},
-            query="",
-            if_match="",
-            body=b"",
-            identity=Identity("ci", CI_ID),
-        )
-
-    guest = make_guest({**GUEST, "simulator": {**GUEST["simulator"], "pools": POOLS}})
-    instance = Instance(guest, LASTING, lambda changes: None)
-    api = StorageAPI(instance, guest.pools, {"delete": OperationPlan(0.01)})
-    first, second = asyncio.run(delete_twice())
-    assert isinstance(first, tuple) and first[0] == 200
-    assert second == (404, "Storage volume not found\n")
+def test_second_deletion_of_a_volume_fails_in_its_operation(short: Path) -> None:
+    with make_storage_simulator(short, "operation-seconds=600", pools=POOLS) as simulator:
+        client = StorageClient(simulator.path)
+        first, second = (client.start("DELETE", f"{VOLUMES}/data") for _ in range(2))
+        simulator.finish_operations()
+        assert client.wait(first) == succeeded(first)
+        assert client.wait(second) == (404, "Storage volume not found\n")
 
 
 @pytest.mark.parametrize("fault", ["operation-fails", "operation-fails=", "operation-fails=423:"])
