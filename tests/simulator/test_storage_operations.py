@@ -47,7 +47,7 @@ def test_wait_times_out_while_the_operation_runs(short: Path) -> None:
         assert client.wait(operation, "1") == TIMED_OUT
 
 
-@pytest.mark.parametrize("timeout", ["x", "1.5", "1s", "%20"])
+@pytest.mark.parametrize("timeout", ["x", "1.5", "1s", "%20", "9" * 400])
 def test_invalid_timeout_is_an_error(timeout: str, short: Path) -> None:
     with make_storage_simulator(short) as simulator:
         response = StorageClient(simulator.path).wait("none", timeout)

@@ -80,7 +80,7 @@ class Operations:
         `timeout` is the query parameter: seconds; empty or negative: no limit. Raises StorageError with
         the error of a failed operation, and if the timeout ends.
         """
-        if timeout and not re.fullmatch(r"[+-]?[0-9]+", timeout):
+        if timeout and not re.fullmatch(r"[+-]?[0-9]{1,18}", timeout):
             raise StorageError(400, "Invalid timeout value")
         operation = self._find(operation_id)
         limit = int(timeout or -1)
