@@ -148,6 +148,8 @@ class Host:
                 self.instance.remove_device(name)
             case {"do": "show"}:
                 return self.describe()
+            case {"do": "finish-operations"}:
+                self.server.storage.finish_operations()
             case {"do": "switch", "on": bool(on)}:
                 await self.switch(on)
             case {"do": "restart", "down": float() | int() as down}:

@@ -105,6 +105,10 @@ class Simulator:
         if wait:
             restarting.result(down + _TIMEOUT)
 
+    def finish_operations(self) -> None:
+        """End all running storage operations now, for example those slowed down by `operation-seconds`."""
+        self._execute({"do": "finish-operations"})
+
     def show(self) -> dict[str, Any]:
         """Return the state of the instance on the host, as `devlxd-simulator show` prints it."""
         shown = self._execute({"do": "show"})

@@ -4,7 +4,8 @@ import json
 import os
 import socket
 import struct
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from devlxdctl.simulator.guest import Guest, parse_guest
 from devlxdctl.simulator.profiles import Profile
 
 DATA = Path(__file__).parent.parent / "data"
-TIMEOUT = 5.0
+TIMEOUT = 20.0
 """Timeout in seconds of every operation on a socket."""
 HANDSHAKE = (
     ("Host", "x"),
@@ -183,3 +184,11 @@ def request(path: Path, target: str, method: str = "GET", **more: Any) -> Respon
     """Send a request on a new connection and read its response."""
     with RawConnection(path) as connection:
         return connection.request(target, method, **more)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds that cannot be waited for otherwise."""
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline, "timeout"
+        time.sleep(0.01)

@@ -1,15 +1,19 @@
 """A client of the storage API for the tests of the simulator."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from devlxdctl.simulator import Simulator
+from devlxdctl.simulator.profiles import LXD_6, Profile
 from tests.simulator.simhost import Response, make_guest, request
 
 VOLUMES = "/1.0/storage-pools/default/volumes/custom"
 INSTANCE = "/1.0/instances/web1"
 CI_ID = "11111111-1111-4111-8111-111111111111"
+LASTING = dataclasses.replace(LXD_6, operation_lifetime=600.0)
+"""The profile lxd-6, but finished operations stay: a slow machine must not lose them."""
 GUEST: dict[str, Any] = {
     "config": {"security.devlxd.management.volumes": "true"},
     "devices": {"root": {"type": "disk", "path": "/", "pool": "default"}},
@@ -29,7 +33,9 @@ GUEST: dict[str, Any] = {
 }
 
 
-def make_storage_simulator(directory: Path, *faults: str, profile: Any = "lxd-6", **extra: Any) -> Simulator:
+def make_storage_simulator(
+    directory: Path, *faults: str, profile: str | Profile = LASTING, **extra: Any
+) -> Simulator:
     """Make a simulator for the guest web1; `extra` are more keys of its section `simulator`."""
     guest = {**GUEST, "simulator": {**GUEST["simulator"], **extra}}
     return Simulator(directory / "sock", make_guest(guest), profile, faults)

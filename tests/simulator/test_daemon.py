@@ -7,8 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,16 +16,9 @@ from devlxdctl.simulator.faults import FaultError
 from devlxdctl.simulator.host import SocketError
 from devlxdctl.simulator.instance import Refused
 from devlxdctl.simulator.profiles import LXD_6
-from tests.simulator.simhost import TIMEOUT, RawConnection, make_simulator, request
+from tests.simulator.simhost import TIMEOUT, RawConnection, make_simulator, request, wait_until
 
 READY = '{"state":"Ready"}'
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline, "timeout"
-        time.sleep(0.01)
 
 
 def test_simulator_removes_sockets_directory_and_thread(short: Path) -> None:

@@ -164,6 +164,19 @@ def test_body_that_is_not_json_is_an_error(client: StorageClient) -> None:
         assert response.body.decode() == f"{prefix}{error}\n"
 
 
+def test_slow_body_is_an_error(short: Path) -> None:
+    profile = dataclasses.replace(LXD_6, body_timeout=0.2)
+    with (
+        make_storage_simulator(short, profile=profile) as simulator,
+        RawConnection(simulator.path) as connection,
+    ):
+        headers = "Host: x\r\nAuthorization: Bearer ci-token\r\nContent-Length: 17\r\n"
+        connection.socket.sendall(f'PATCH {INSTANCE} HTTP/1.1\r\n{headers}\r\n{{"devi'.encode())
+        response = connection.read_response()
+        assert response.status == "HTTP/1.1 400 Bad Request"
+        assert response.body == b"Invalid request body: i/o timeout\n"
+
+
 def test_put_is_not_implemented_and_other_instances_are_not_found(client: StorageClient) -> None:
     assert client.send("PUT", INSTANCE, {"devices": {}}) == (501, "Not Implemented\n")
     assert client.send("GET", "/1.0/instances/web2") == (404, "Instance not found\n")

@@ -1,27 +1,24 @@
 """Tests of operations: running, failed, timed out, removed, cancelled, lost in a restart."""
 
 import dataclasses
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from devlxdctl.simulator.faults import FaultError, parse_faults
 from devlxdctl.simulator.profiles import LXD_6
-from tests.simulator.simhost import TIMEOUT
-from tests.simulator.storage_client import VOLUMES, StorageClient, make_storage_simulator, succeeded
+from tests.simulator.simhost import RawConnection, wait_until
+from tests.simulator.storage_client import (
+    VOLUMES,
+    StorageClient,
+    make_storage_simulator,
+    result,
+    succeeded,
+)
 
 NOT_FOUND = (404, "Operation not found\n")
 TIMED_OUT = (500, "context deadline exceeded\n")
 POOLS = {"default": {"volumes": {"data": {"owner": "ci"}}}}
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline, "timeout"
-        time.sleep(0.01)
 
 
 def test_wait_without_timeout_returns_at_the_end_of_the_operation(short: Path) -> None:
@@ -50,7 +47,7 @@ def test_wait_times_out_while_the_operation_runs(short: Path) -> None:
         assert client.wait(operation, "1") == TIMED_OUT
 
 
-@pytest.mark.parametrize("timeout", ["x", "1.5", "1s", "%20"])
+@pytest.mark.parametrize("timeout", ["x", "1.5", "1s", "%20", "9" * 400])
 def test_invalid_timeout_is_an_error(timeout: str, short: Path) -> None:
     with make_storage_simulator(short) as simulator:
         response = StorageClient(simulator.path).wait("none", timeout)
@@ -111,14 +108,39 @@ def test_finished_operation_is_removed_after_its_lifetime(short: Path) -> None:
         assert client.send("GET", f"{VOLUMES}/a").status == 200
 
 
-def test_cancelled_operation_succeeds_nevertheless(short: Path) -> None:
-    with make_storage_simulator(short, "operation-seconds=0.3") as simulator:
+def test_cancellation_is_accepted_only_while_the_operation_runs(short: Path) -> None:
+    with make_storage_simulator(short, "operation-seconds=600") as simulator:
         client = StorageClient(simulator.path)
         operation = client.start("POST", VOLUMES, {"name": "a"})
         assert client.send("DELETE", f"/1.0/operations/{operation}") == (200, "")
-        assert client.wait(operation) == succeeded(operation)
+        assert client.wait(operation, "0") == TIMED_OUT
+    with make_storage_simulator(short) as simulator:
+        client = StorageClient(simulator.path)
+        operation = client.start("POST", VOLUMES, {"name": "a"})
         ended = (400, "Only running operations can be cancelled\n")
         assert client.send("DELETE", f"/1.0/operations/{operation}") == ended
+
+
+def test_cancelled_operation_succeeds_nevertheless(short: Path) -> None:
+    with make_storage_simulator(short, "operation-seconds=600") as simulator:
+        client = StorageClient(simulator.path)
+        operation = client.start("POST", VOLUMES, {"name": "a"})
+        client.send("DELETE", f"/1.0/operations/{operation}")
+        simulator.finish_operations()
+        assert client.wait(operation) == succeeded(operation)
+        assert client.send("GET", f"{VOLUMES}/a").status == 200
+
+
+def test_waiting_request_returns_when_operations_are_finished(short: Path) -> None:
+    with make_storage_simulator(short, "operation-seconds=600") as simulator:
+        client = StorageClient(simulator.path)
+        operation = client.start("POST", VOLUMES, {"name": "a"})
+        with RawConnection(simulator.path) as connection:
+            headers = [("Host", "x"), ("Authorization", "Bearer ci-token")]
+            connection.send(f"/1.0/operations/{operation}/wait", headers=headers)
+            wait_until(lambda: len(simulator.requests) == 2)
+            simulator.finish_operations()
+            assert result(connection.read_response()) == succeeded(operation)
 
 
 def test_get_of_an_operation_is_not_implemented(short: Path) -> None:
@@ -144,20 +166,13 @@ def test_simulator_ends_while_operations_run(short: Path) -> None:
     assert list(short.iterdir()) == []
 
 
-def test_two_creations_of_one_volume_have_one_winner(short: Path) -> None:
-    with make_storage_simulator(short, "operation-seconds=0.2") as simulator:
-        first, second = StorageClient(simulator.path), StorageClient(simulator.path, "other-token")
-        operation = first.start("POST", VOLUMES, {"name": "a"})
-        assert second.send("POST", VOLUMES, {"name": "a"}).status == 409
-        assert first.wait(operation) == succeeded(operation)
-
-
 def test_second_deletion_of_a_volume_fails_in_its_operation(short: Path) -> None:
-    with make_storage_simulator(short, "operation-seconds=0.2", pools=POOLS) as simulator:
+    with make_storage_simulator(short, "operation-seconds=600", pools=POOLS) as simulator:
         client = StorageClient(simulator.path)
-        operations = [client.start("DELETE", f"{VOLUMES}/data") for _ in range(2)]
-        assert client.wait(operations[0]) == succeeded(operations[0])
-        assert client.wait(operations[1]) == (404, "Storage volume not found\n")
+        first, second = (client.start("DELETE", f"{VOLUMES}/data") for _ in range(2))
+        simulator.finish_operations()
+        assert client.wait(first) == succeeded(first)
+        assert client.wait(second) == (404, "Storage volume not found\n")
 
 
 @pytest.mark.parametrize("fault", ["operation-fails", "operation-fails=", "operation-fails=423:"])

@@ -21,6 +21,7 @@ import pytest
 
 from devlxdctl.simulator import Simulator
 from tests.simulator.simhost import Response, make_guest, recording, request
+from tests.simulator.storage_client import LASTING
 
 RECORDING = recording("lxd-6.9-volumes.json")
 OWNER = RECORDING["guest"]["simulator"]["identities"]["guest"]["id"]
@@ -34,7 +35,7 @@ EXACT = {
 
 @pytest.fixture
 def simulator(short: Path) -> Iterator[Simulator]:
-    with Simulator(short / "sock", make_guest(RECORDING["guest"]), "lxd-6") as simulator:
+    with Simulator(short / "sock", make_guest(RECORDING["guest"]), LASTING) as simulator:
         yield simulator
 
 

@@ -60,6 +60,10 @@ class StorageAPI:
             for _, pool in sorted(self._state.pools.items())
         ]
 
+    def finish_operations(self) -> None:
+        """End all running operations now."""
+        self._state.operations.finish()
+
     def lose_operations(self) -> None:
         """Lose all operations, as the end of the daemon does."""
         self._state.lose_operations()

@@ -23,6 +23,7 @@ class _Operation:
     ended: asyncio.Event
     timer: asyncio.TimerHandle | None = None
     """Ends the operation, or removes it after its end."""
+    end: Callable[[], None] = lambda: None
     error: StorageError | None = None
 
     def as_json(self) -> dict[str, object]:
@@ -65,6 +66,7 @@ class Operations:
             operation.ended.set()
             operation.timer = loop.call_later(self._lifetime, self._operations.pop, operation.id, None)
 
+        operation.end = end
         loop = asyncio.get_running_loop()
         if plan.seconds:
             operation.timer = loop.call_later(plan.seconds, end)
@@ -78,7 +80,7 @@ class Operations:
         `timeout` is the query parameter: seconds; empty or negative: no limit. Raises StorageError with
         the error of a failed operation, and if the timeout ends.
         """
-        if timeout and not re.fullmatch(r"[+-]?[0-9]+", timeout):
+        if timeout and not re.fullmatch(r"[+-]?[0-9]{1,18}", timeout):
             raise StorageError(400, "Invalid timeout value")
         operation = self._find(operation_id)
         limit = int(timeout or -1)
@@ -95,6 +97,14 @@ class Operations:
         """Accept the cancellation of a running operation, which then succeeds nevertheless (measured)."""
         if self._find(operation_id).ended.is_set():
             raise StorageError(400, "Only running operations can be cancelled")
+
+    def finish(self) -> None:
+        """End all running operations now, the oldest first."""
+        for operation in list(self._operations.values()):
+            if not operation.ended.is_set():
+                if operation.timer is not None:
+                    operation.timer.cancel()
+                operation.end()
 
     def clear(self) -> None:
         """Lose all operations, as the end of the daemon does. Running ones change nothing."""
