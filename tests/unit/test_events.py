@@ -165,7 +165,7 @@ def test_a_401_later_is_for_good(short: Path) -> None:
 
 
 def test_pings_are_answered_while_nobody_consumes(short: Path) -> None:
-    profile = dataclasses.replace(LXD_6, ping_every=0.05, pong_limit=0.5)
+    profile = dataclasses.replace(LXD_6, ping_interval=0.05, pong_timeout=0.5)
     with Simulator(short / "lxd" / "sock", profile=profile) as host, listening(host.path) as events:
         ends = time.monotonic() + 1.2
         number = 0
