@@ -16,7 +16,10 @@ DevLXDError
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = [
     "BadData",
@@ -71,6 +74,14 @@ class DevLXDError(Exception):
         self.problem = problem
         self.hint = hint
         self.http_status = http_status
+
+    @classmethod
+    def from_os_error(cls, subject: str, error: OSError, default: str = "unknown error") -> Self:
+        """Return the error for `error`, with the text of the operating system as its problem.
+
+        `default` is the problem where there is no such text.
+        """
+        return cls(subject, os_reason(error, default))
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.problem}"
@@ -136,5 +147,5 @@ class TimedOut(DevLXDError):
 
 
 def os_reason(error: OSError, default: str = "unknown error") -> str:
-    """The text of the operating system for `error`, in lower case."""
+    """Return the text of the operating system for `error`, in lower case."""
     return (error.strerror or default).lower()

@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
-from devlxdctl.errors import DevLXDError, os_reason
+from devlxdctl.errors import DevLXDError
 from devlxdctl.events.websocket import connect
 from devlxdctl.http.endpoints import EVENTS
 from devlxdctl.http.messages import Request, parse_strict_json
@@ -163,7 +163,7 @@ class EventStream(Generic[_T_co]):
         try:
             self._wake_receiver, self._wake_sender = socket.socketpair()
         except OSError as error:  # no descriptor is left
-            raise DevLXDError("events", os_reason(error, "no socket")) from error
+            raise DevLXDError.from_os_error("events", error, "no socket") from error
         self._wake_receiver.setblocking(False)
         self._wake_sender.setblocking(False)
         self._connection: Connection | None = None

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import BinaryIO, Final, NamedTuple
 
 from devlxdctl._version import __version__
-from devlxdctl.errors import BadData, DevLXDError, HostUnavailable, InvalidRequest, os_reason
+from devlxdctl.errors import BadData, DevLXDError, HostUnavailable, InvalidRequest
 from devlxdctl.http.endpoints import RAW
 from devlxdctl.http.limits import LimitedResponse, LimitedSocket
 from devlxdctl.http.messages import Request, Response
@@ -268,7 +268,7 @@ def _read_piece(body: BinaryIO, size: int) -> bytes:
     try:
         return os.read(body.fileno(), size)
     except OSError as error:
-        raise BadData(_file_name(body), os_reason(error, "cannot be read")) from error
+        raise BadData.from_os_error(_file_name(body), error, "cannot be read") from error
 
 
 def _body_size(raw: RawRequest) -> int | None:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-from devlxdctl.errors import BadData, DevLXDError, InvalidRequest, PermissionDenied, os_reason
+from devlxdctl.errors import BadData, DevLXDError, InvalidRequest, PermissionDenied
 
 __all__ = ["Token", "TokenFile"]
 
@@ -67,7 +67,7 @@ class TokenFile:
         except PermissionError as error:
             raise PermissionDenied(self._path, "permission denied") from error
         except OSError as error:
-            raise BadData(self._path, os_reason(error, "cannot be read")) from error
+            raise BadData.from_os_error(self._path, error, "cannot be read") from error
         except ValueError as error:  # a NUL in the path
             raise BadData(repr(self._path), "not a valid file name") from error
         # Decoded without errors, since the text of a decoding error would contain the token.

@@ -77,4 +77,4 @@ class _Stdout:
         except BrokenPipeError as error:
             raise OutputClosed from error
         except OSError as error:
-            raise BadData("stdout", (error.strerror or "cannot be written").lower()) from error
+            raise BadData.from_os_error("stdout", error, "cannot be written") from error

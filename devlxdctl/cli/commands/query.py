@@ -108,4 +108,4 @@ def _open_body(data: str) -> bytes | BinaryIO:
     except PermissionError as error:
         raise PermissionDenied(data[1:], "permission denied") from error
     except OSError as error:
-        raise BadData(data[1:], (error.strerror or "cannot be read").lower()) from error
+        raise BadData.from_os_error(data[1:], error, "cannot be read") from error

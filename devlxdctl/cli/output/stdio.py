@@ -46,7 +46,7 @@ def write_stdout(data: bytes) -> None:
     except BrokenPipeError as error:
         raise OutputClosed from error
     except OSError as error:
-        raise BadData("stdout", (error.strerror or "cannot be written").lower()) from error
+        raise BadData.from_os_error("stdout", error, "cannot be written") from error
 
 
 def write_raw(chunks: Iterable[bytes], to_stderr: bool) -> None:
