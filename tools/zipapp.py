@@ -22,10 +22,15 @@ OLDEST = "3.10"
 """The oldest Python that it runs on. The dependencies are those for it: newer Pythons take them too."""
 
 _DATE = (1980, 1, 1, 0, 0, 0)
-_SHEBANG = b"#!/usr/bin/env python3\n"
+_SHEBANG = b"#!/usr/bin/python3 -IS\n"
+"""The system's Python, isolated: PATH, PYTHONPATH and packages below $HOME do not decide what root runs."""
+
+START = "devlxdctl_start.py"
+"""The name of bundle/start.py in the archive."""
+
 _NEVER_USED = (
-    *("bin/", "devlxdctl/simulator/", "requests_unixsocket/tests/", "websocket/tests/"),
-    "urllib3/contrib/emscripten/",
+    *("bin/", "devlxdctl/simulator/", "devlxdctl/testing/", "requests_unixsocket/tests/"),
+    *("urllib3/contrib/emscripten/", "websocket/tests/"),
 )
 
 
@@ -79,7 +84,7 @@ def dependencies(target: Path) -> None:
 
 def contents(site: Path) -> dict[str, bytes]:
     """What is in the archive, by name, but for its start."""
-    ours = {"certifi.py": "certifi.py", "devlxdctl_start.py": "start.py"}
+    ours = {"certifi.py": "certifi.py", START: "start.py"}
     found = {name: (HERE / "bundle" / source).read_bytes() for name, source in ours.items()}
     package = subprocess.run(
         ["git", "ls-files", "-z", "devlxdctl"], cwd=REPOSITORY, capture_output=True, check=True
@@ -95,22 +100,34 @@ def contents(site: Path) -> dict[str, bytes]:
 
 
 def archive(files: dict[str, bytes], result: Path) -> None:
-    """Writes the executable archive."""
+    """Write the executable archive."""
     digest = hashlib.sha256()
     for name, data in files.items():
         digest.update(f"{name}\0{len(data)}\0".encode() + data)
-    start = files["devlxdctl_start.py"].replace(b"@DIGEST@", digest.hexdigest()[:16].encode())
-    main = (HERE / "bundle" / "main.py").read_bytes()
+    files = dict(files)
+    start = files.pop(START)
+    modules = []
     result.parent.mkdir(exist_ok=True)
     with result.open("wb") as file:
         file.write(_SHEBANG)
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as made:
-            for name, data in {"__main__.py": main, **files, "devlxdctl_start.py": start}.items():
-                entry = zipfile.ZipInfo(name, _DATE)
-                entry.create_system = 3
-                entry.external_attr = (stat.S_IFREG | 0o644) << 16
-                made.writestr(entry, data)
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as opened:
+            for name, data in files.items():
+                offset = _add(opened, name, data)
+                if name.endswith(".py"):
+                    modules.append(f"{name} {offset} {len(data)}")
+            start = start.replace(b"@DIGEST@", digest.hexdigest()[:16].encode())
+            _add(opened, START, start.replace(b"@MODULES@", "\n".join(modules).encode()))
+            _add(opened, "__main__.py", (HERE / "bundle" / "main.py").read_bytes())
     result.chmod(0o755)
+
+
+def _add(opened: zipfile.ZipFile, name: str, data: bytes) -> int:
+    """Add a file to the archive, and return the offset of its data there."""
+    entry = zipfile.ZipInfo(name, _DATE)
+    entry.create_system = 3
+    entry.external_attr = (stat.S_IFREG | 0o644) << 16
+    opened.writestr(entry, data)
+    return entry.header_offset + len(entry.FileHeader())
 
 
 def main() -> None:
