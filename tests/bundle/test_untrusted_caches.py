@@ -63,8 +63,8 @@ def _link_to_attacker(sandbox: Sandbox, archive: Path) -> None:
     (sandbox.cache / "devlxdctl").symlink_to(EVIL)
 
 
-def _link_in_the_cache(sandbox: Sandbox, archive: Path) -> None:
-    plant(sandbox, archive, EVIL)
+def _link_to_directory_of_root_below_attacker(sandbox: Sandbox, archive: Path) -> None:
+    plant(sandbox, archive, EVIL, user=ROOT)
     (sandbox.cache / "devlxdctl").mkdir()
     for directory in (sandbox.home / "attacker" / "evil" / "devlxdctl").iterdir():
         (sandbox.cache / "devlxdctl" / directory.name).symlink_to(f"{EVIL}/{directory.name}")
@@ -80,7 +80,12 @@ def _world_writable_directory(sandbox: Sandbox, archive: Path) -> None:
     "prepare",
     [
         *(_parent_of_attacker, _sticky_parent, _group_writable_parent, _access_control_list),
-        *(_directory_of_attacker, _link_to_attacker, _link_in_the_cache, _world_writable_directory),
+        *(
+            _directory_of_attacker,
+            _link_to_attacker,
+            _link_to_directory_of_root_below_attacker,
+            _world_writable_directory,
+        ),
     ],
     ids=lambda prepare: prepare.__name__.strip("_"),
 )

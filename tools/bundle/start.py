@@ -5,7 +5,7 @@ the password database names. HOME and XDG_CACHE_HOME are ignored: `sudo -E` and 
 user's directories. A cache that anybody but root and its user could change is not used.
 
 shiv and PEX unpack their archive below $HOME and import what they find there, whoever owns it and whatever a
-crash left of it. With this program they also start 1.6 and 3 times as slowly, so this loader stays.
+crash left of it. With this program they also start 1.7 and 3 times as slowly, so this loader stays.
 """
 
 from __future__ import annotations
