@@ -139,7 +139,7 @@ def test_file_that_another_user_could_have_written_is_replaced(
     how: str, sandbox: Sandbox, program: str, small_archive: Path
 ) -> None:
     plant(sandbox, small_archive, "/var/cache/devlxdctl", user=ROOT)
-    plant(sandbox, small_archive, EVIL)
+    plant(sandbox, small_archive, EVIL, user=ROOT)
     files = [path for path in (sandbox.cache / "devlxdctl").glob("*-*-*/*") if path.is_file()]
     for path in files:
         if how == "owner":
