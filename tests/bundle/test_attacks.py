@@ -14,7 +14,7 @@ from tests.bundle import small
 from tests.bundle.sandbox import ATTACKER, PYTHON, ROOT, USER, Sandbox, plant
 from tests.conftest import Result
 
-RACE_SECONDS = 5.0
+RACE_SECONDS = 10.0
 EVIL = "/home/attacker/evil/devlxdctl"
 
 other_users_directories = pytest.mark.parametrize(
