@@ -73,7 +73,7 @@ def _link_to_directory_of_root_below_attacker(sandbox: Sandbox, archive: Path) -
 def _world_writable_directory(sandbox: Sandbox, archive: Path) -> None:
     plant(sandbox, archive, "/var/cache/devlxdctl", user=ROOT)
     for directory in (sandbox.cache / "devlxdctl").iterdir():
-        directory.chmod(0o777)
+        directory.chmod(0o757)  # not for the group, which the other tests have
 
 
 @pytest.mark.parametrize(
