@@ -1,4 +1,4 @@
-"""Completions, man pages and the README's lists are what the command line makes of them today."""
+"""The completion scripts, the man pages and the lists in the README are up to date and valid."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tools.generate import REPOSITORY, files
 PAGES = sorted((REPOSITORY / "man").glob("*.1"))
 
 
-def test_nothing_has_drifted() -> None:
-    fresh = files()
-    there = {
+def test_generated_files_are_up_to_date() -> None:
+    expected = files()
+    found = {
         str(path.relative_to(REPOSITORY)): path.read_text()
         for directory in ("completions", "man")
         for path in (REPOSITORY / directory).iterdir()
     }
-    there["README.md"] = (REPOSITORY / "README.md").read_text()
-    assert sorted(there) == sorted(fresh)
-    assert [path for path in fresh if there[path] != fresh[path]] == [], "make generate"
+    found["README.md"] = (REPOSITORY / "README.md").read_text()
+    assert sorted(found) == sorted(expected)
+    assert [path for path in expected if found[path] != expected[path]] == [], "run make generate"
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def man() -> str:
 
 
 @pytest.mark.parametrize("width", ["60", "80", "132"])
-def test_man_has_no_complaints(man: str, width: str) -> None:
+def test_man_formats_every_page_without_warnings(man: str, width: str) -> None:
     done = subprocess.run(
         [man, "--warnings=w", "--encoding=UTF-8", "--local-file", *PAGES],
         env={"LC_ALL": "C.UTF-8", "MANWIDTH": width, "PATH": os.defpath, "MANROFFOPT": "-ww"},
@@ -47,7 +47,7 @@ def test_man_has_no_complaints(man: str, width: str) -> None:
     assert done.stdout.count(b"EXIT STATUS") == len(PAGES)
 
 
-def test_whatis_finds_every_page(man: str, tmp_path: Path) -> None:
+def test_whatis_lists_every_page(man: str, tmp_path: Path) -> None:
     section = tmp_path / "man1"
     section.mkdir()
     for page in PAGES:
@@ -66,7 +66,7 @@ def test_whatis_finds_every_page(man: str, tmp_path: Path) -> None:
     assert found["devlxdctl"].strip() == "- talk to the LXD or Incus host from inside a guest"
 
 
-def test_pages_and_scripts_name_every_option_of_the_root() -> None:
+def test_page_of_the_root_command_has_its_options_and_all_sections() -> None:
     page = (REPOSITORY / "man" / "devlxdctl.1").read_text().replace("\\-", "-")
     for word in ("--socket", "--format", "--wait", "--token-file", "--verbose", "--version"):
         assert word in page

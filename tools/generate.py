@@ -1,6 +1,6 @@
-"""The files that derive from the command line: completions, man pages, and lists in the README.
+"""`make generate`: writes the files that derive from the command line.
 
-`python -m tools.generate` writes them anew; `make generate` does the same.
+These are the completion scripts, the man pages, and the lists of commands and exit statuses in the README.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ README = REPOSITORY / "README.md"
 
 
 def completions() -> dict[str, str]:
-    """The completion scripts, by file name. zsh looks for its own under the program's name after a _."""
+    """The completion scripts by file name. zsh finds its script by the program's name after an underscore."""
     return {
         name: script(shell, program.name)
         for program in PROGRAMS
@@ -33,7 +33,7 @@ def completions() -> dict[str, str]:
 
 
 def command_list() -> str:
-    """The commands as a table in Markdown, a line each."""
+    """The commands as a table in Markdown."""
     lines = ["| command | |", "|---|---|"]
     for path, command in commands(devlxdctl):
         if not isinstance(command, click.Group):
@@ -48,15 +48,15 @@ def statuses() -> str:
 
 
 def readme(text: str) -> str:
-    """The README with its lists made anew, between `<!-- commands -->` and `<!-- end -->`, and so on."""
-    for name, made in (("commands", command_list()), ("statuses", statuses())):
-        marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->\n)", re.DOTALL)
-        text = marked.sub(lambda found, made=made: found[1] + made + found[2], text)  # type: ignore[misc]
+    """Replace the lists in the README, which stand between `<!-- commands -->` and `<!-- end -->`."""
+    for name, table in (("commands", command_list()), ("statuses", statuses())):
+        section = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->\n)", re.DOTALL)
+        text = section.sub(lambda found, table=table: found[1] + table + found[2], text)  # type: ignore[misc]
     return text
 
 
 def files() -> dict[str, str]:
-    """All derived files, by path in the repository, with their contents."""
+    """The contents of all derived files by path in the repository."""
     return {
         **{f"completions/{name}": text for name, text in completions().items()},
         **{f"man/{name}": text for name, text in pages().items()},

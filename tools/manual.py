@@ -1,7 +1,7 @@
-"""The man pages, made from the command line's own declarations.
+"""The man pages, generated from the Click commands.
 
-click-man was tried first: it has none of the sections from EXIT STATUS on, sets the examples as running text,
-cuts the summary that `whatis` shows, and dates each page with the day it was made.
+click-man does not fit: it has no sections after OPTIONS, such as EXIT STATUS, fills the lines of examples,
+truncates the summary that `whatis` prints, and dates each page with the day of the build.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from devlxdctl.simulator.cli import cli as simulator
 
 
 class Program(NamedTuple):
-    """A program, with the parts of its pages that no command declares: terms and what they mean."""
+    """A program, and the sections of its pages that no Click command declares: terms and their meanings."""
 
     name: str
     command: click.Command
     statuses: dict[str, str]
     environment: dict[str, str]
     files: dict[str, str]
-    others: tuple[str, ...]
+    see_also: tuple[str, ...]
 
 
 PROGRAMS = (
@@ -36,11 +36,11 @@ PROGRAMS = (
         devlxdctl,
         {str(int(status)): text for status, text in STATUSES.items()},
         {
-            "DEVLXD_SOCKET": "The host's socket, where `--socket` is not given.",
-            "DEVLXD_BEARER_TOKEN": "A bearer token, where `--token-file` is not given.",
+            "DEVLXD_SOCKET": "The host's socket, unless `--socket` is given.",
+            "DEVLXD_BEARER_TOKEN": "A bearer token, unless `--token-file` is given.",
         },
         {
-            "/dev/lxd/sock": "The socket of LXD, looked for first.",
+            "/dev/lxd/sock": "The socket of LXD. It is tried first.",
             "/dev/incus/sock": "The socket of Incus.",
         },
         ("devlxd-simulator(1)", "cloud-init(1)", "systemd.exec(5)"),
@@ -49,11 +49,11 @@ PROGRAMS = (
         "devlxd-simulator",
         simulator,
         {
-            "0": "done; `run` ends as its command does",
-            "1": "there is no simulator at that socket, or it refused",
-            "2": "usage; a guest file that makes no sense",
+            "0": "success; `run` exits with the status of its command",
+            "1": "no simulator at that socket, or it rejected the request",
+            "2": "usage error, or invalid guest file",
         },
-        {"DEVLXD_SOCKET": "The running simulator's socket, where `--socket` is not given. `run` sets it."},
+        {"DEVLXD_SOCKET": "The socket of the running simulator, unless `--socket` is given. `run` sets it."},
         {},
         ("devlxdctl(1)", "lxc(1)"),
     ),
@@ -61,11 +61,11 @@ PROGRAMS = (
 
 
 Path = tuple[str, ...]
-"""The words that call a command, the program's name first."""
+"""The name of the program, then of its groups, then of a command."""
 
 
 def commands(root: click.Command, path: Path = ()) -> Iterator[tuple[Path, click.Command]]:
-    """The command and all below it, each after its group, with the words that call it."""
+    """Iterate over a command and its subcommands, each after its group, with their paths."""
     path = path or (root.name or "",)
     yield path, root
     if isinstance(root, click.Group):
@@ -75,7 +75,7 @@ def commands(root: click.Command, path: Path = ()) -> Iterator[tuple[Path, click
 
 
 def pages() -> dict[str, str]:
-    """All pages by file name."""
+    """The pages by file name."""
     return {
         f"{'-'.join(path)}.1": _page(program, path, command)
         for program in PROGRAMS
@@ -85,15 +85,15 @@ def pages() -> dict[str, str]:
 
 def _page(program: Program, path: Path, command: click.Command) -> str:
     context: click.Context | None = None
-    at: click.Command = program.command
+    current: click.Command = program.command
     for word in path:
-        at = at if context is None else at.commands[word]  # type: ignore[attr-defined]
-        context = click.Context(at, info_name=word, parent=context, **at.context_settings)
+        current = current if context is None else current.commands[word]  # type: ignore[attr-defined]
+        context = click.Context(current, info_name=word, parent=context, **current.context_settings)
     assert context is not None
     name = "-".join(path)
     summary, paragraphs, blocks = _help(command)
     usage = " ".join(_style(piece) for piece in command.collect_usage_pieces(context))
-    below = {
+    subcommands = {
         f"{'-'.join(words)}(1)": each
         for words, each in commands(command, path)
         if len(words) == len(path) + 1
@@ -104,26 +104,26 @@ def _page(program: Program, path: Path, command: click.Command) -> str:
         *_section("SYNOPSIS", [f"\\fB{_escape(' '.join(path))}\\fR {usage}"]),
         *_section("DESCRIPTION", [line for text in paragraphs for line in (".PP", _text(text))]),
         *_section("OPTIONS", _options(command, context)),
-        *_section("COMMANDS", _terms({page: _help(each)[0] for page, each in below.items()})),
+        *_section("COMMANDS", _terms({page: _help(each)[0] for page, each in subcommands.items()})),
     ]
     examples = blocks.pop("EXAMPLES", [])
     for title, text in blocks.items():
         lines += _section(title, _block(text))
-    others = [f"{'-'.join(path[:-1])}(1)"] if len(path) > 1 else []
-    others += below
-    others += [each for each in program.others if each not in others]
+    see_also = [f"{'-'.join(path[:-1])}(1)"] if len(path) > 1 else []
+    see_also += subcommands
+    see_also += [each for each in program.see_also if each not in see_also]
     lines += [
         *_section("EXIT STATUS", [*_terms(program.statuses), ".PP", _text(SIGNALS)]),
         *_section("ENVIRONMENT", _terms(program.environment)),
         *_section("FILES", _terms(program.files)),
         *_section("EXAMPLES", _block(examples)),
-        *_section("SEE ALSO", [",\n".join(_reference(each) for each in sorted(others))]),
+        *_section("SEE ALSO", [",\n".join(_reference(each) for each in sorted(see_also))]),
     ]
     return "\n".join(lines) + "\n"
 
 
 def _help(command: click.Command) -> tuple[str, list[str], dict[str, list[str]]]:
-    """A command's help: its summary, its paragraphs, its unfilled blocks by the title of their section."""
+    """Split a command's help into its summary, its paragraphs, and its unfilled blocks by section title."""
     text = "\n\n".join(inspect.cleandoc(part) for part in (command.help, command.epilog) if part)
     paragraphs, blocks = [], {}
     for paragraph in re.split(r"\n\s*\n", text):
@@ -168,7 +168,7 @@ def _reference(page: str) -> str:
 
 
 def _style(word: str) -> str:
-    """A word of a usage line: options and literals in bold, what the user puts in italics."""
+    """Format a word of a usage line: options and literals bold, metavars italic."""
     escaped = _escape(word)
     if word.startswith("-"):
         return f"\\fB{escaped}\\fR"
@@ -176,16 +176,18 @@ def _style(word: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Running text; what stands in `backticks` is bold."""
+    """Format a paragraph; text in `backticks` is bold."""
     parts = text.split("`")
-    return "".join(f"\\fB{_escape(part)}\\fR" if odd % 2 else _escape(part) for odd, part in enumerate(parts))
+    return "".join(
+        f"\\fB{_escape(part)}\\fR" if index % 2 else _escape(part) for index, part in enumerate(parts)
+    )
 
 
 _ESCAPES = {"\\": "\\e", "-": "\\-", "'": "\\(aq", "`": "\\(ga", "^": "\\(ha", "~": "\\(ti", '"': "\\(dq"}
 
 
 def _escape(text: str) -> str:
-    """Text as roff reads it back: also where a line begins with a dot, and for characters beyond ASCII."""
+    """Escape text for roff, including a dot at the start and characters outside ASCII."""
     escaped = "".join(
         _ESCAPES.get(character, character if character.isascii() else f"\\[u{ord(character):04X}]")
         for character in text

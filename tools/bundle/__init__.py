@@ -1,1 +1,1 @@
-"""What devlxdctl.pyz has besides the package and its dependencies. These are put at its top."""
+"""Files of devlxdctl.pyz besides the package and its dependencies, at the top of the archive."""

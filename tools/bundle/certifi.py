@@ -1,9 +1,9 @@
-"""Where the certificates of authorities are, for requests, which asks for it when it is imported.
+"""Replaces certifi, which requests imports: the program does not use TLS.
 
-Nothing is sent over TLS here. The certifi proper writes a file to say so when it is in an archive.
+The real certifi extracts its file of certificates from the archive to a temporary file.
 """
 
 
 def where() -> str:
-    """A path, which nobody opens."""
+    """The path of a certificate file, which is never opened."""
     return "/etc/ssl/certs/ca-certificates.crt"

@@ -1,0 +1,1 @@
+"""Tests of devlxdctl.pyz: its contents, its cache of compiled modules, and attacks on that cache."""
