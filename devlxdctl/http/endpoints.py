@@ -26,6 +26,7 @@ Cause = Literal[
     "partial-fingerprint",
     "private-image",
     "ready-ignored",
+    "reset-credentials",
     "timeout",
     "token-rejected",
     "unlike-names",
@@ -64,13 +65,15 @@ DEFAULT_HINTS: Final[Mapping[Cause | int, str]] = {
     "entitlement": "on the host: lxc config set INSTANCE security.devlxd.management.volumes=true, and give "
     "the identity of the token the permission: lxc auth group permission add --help",
     "lost-socket": "on the host: {client} info. If that works, the socket was lost in an upgrade of the "
-    "host: {client} restart INSTANCE",
+    "host: {client} restart INSTANCE, or set {switch}=false on it and unset that again",
     "nested-container": "run it in the guest itself: the host cannot identify processes of a container "
     "inside the guest",
     "no-socket": "is this a guest of LXD or Incus? If it is, on the host: "
     "{client} config set INSTANCE {switch}=true",
     "not-a-guest": "run it in an instance, or in a simulated one: devlxd-simulator run -- devlxdctl doctor",
     "not-root": "only root can use it: sudo devlxdctl …",
+    "reset-credentials": "put LoadCredential= into a drop-in of the unit that sorts later: "
+    "/etc/systemd/system/UNIT.d/zzzz-credentials.conf",
     "timeout": "the daemon of the host does not respond; on the host: {client} info",
     "token-rejected": "the bearer token has expired or was revoked; on the host: "
     "lxc auth identity token issue devlxd/NAME",
