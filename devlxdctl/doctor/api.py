@@ -82,11 +82,10 @@ class _ApiChecks:
             self._report.skip("ready", "not supported by this host")
         auth = state.get("auth")
         rejected = self._session.hint(STATE, "token-rejected")
-        if self._connection.token_error is not None:
-            fix = rejected if self._connection.token_error.http_status == 403 else None
-            self._report.fail(
-                "token", self._connection.token_error.problem, fix, self._connection.token_error.exit_status
-            )
+        error = self._connection.token_error
+        if error is not None:
+            fix = rejected if error.http_status == 403 else None
+            self._report.fail("token", error.problem, fix, error.exit_status)
         elif not self._connection.has_token:
             self._report.skip("token", "no token given" if auth else "not supported by this host")
         elif auth == "trusted":

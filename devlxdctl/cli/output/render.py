@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from devlxdctl import ExitStatus, UnexpectedResponse
@@ -38,13 +38,15 @@ class Table(NamedTuple):
     """Rows of cells. The last title of `header` can stand for any number of further cells.
 
     On a terminal the further cells follow the last one, and what does not fit is cut; with `wrap`, both
-    continue on the next line. `status` is the exit status.
+    continue on the next line. `styles` are the styles of rich for the first cells, by their text. `status` is
+    the exit status.
     """
 
     data: Any
     header: Sequence[str]
     rows: Iterable[Sequence[str]]
     wrap: bool = False
+    styles: Mapping[str, str] = {}
     status: ExitStatus = ExitStatus.OK
 
 
@@ -190,13 +192,14 @@ def _format_table(table: Table) -> str:
     grid = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for number, title in enumerate(table.header):
         if number == 0:
-            grid.add_column(title, style="cyan", overflow="fold", width=widths[0])
+            style = "" if table.styles else "cyan"
+            grid.add_column(title, style=style, overflow="fold", width=widths[0])
         else:
             wrap = table.wrap and number == last
             overflow: Any = "fold" if wrap else "ellipsis"
             grid.add_column(title, overflow=overflow, no_wrap=not wrap, width=widths[number])
-    for row in rows:
-        grid.add_row(*map(Text, row))
+    for first, *rest in rows:
+        grid.add_row(Text(first, style=table.styles.get(first, "")), *map(Text, rest))
     with console.capture() as captured:
         console.print(grid)
     return captured.get()
