@@ -128,12 +128,15 @@ class WebSocketHost(RawHost):
     """Accepts websockets. The connection number n gets the payload number n, later ones get the last one.
 
     Connections are closed after their payload, but those with the last payload stay open if `stays_open`.
+
+    * `received`: the frames of the client, as bytes.
     """
 
     def __init__(self, path: Path, payloads: Sequence[bytes], *, stays_open: bool = True) -> None:
         super().__init__(path, websocket_accept)
         self._payloads = list(payloads)
         self._stays_open = stays_open
+        self.received = b""
 
     def __enter__(self) -> WebSocketHost:
         super().__enter__()
@@ -143,8 +146,8 @@ class WebSocketHost(RawHost):
         is_last = len(self._payloads) == 1
         payload = self._payloads[0] if is_last else self._payloads.pop(0)
         connection.sendall(given + payload)
-        while is_last and self._stays_open and connection.recv(4096):
-            continue
+        while is_last and self._stays_open and (received := connection.recv(4096)):
+            self.received += received
         raise ConnectionError("closed after the payload")
 
 
