@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from pathlib import Path
 
+import pytest
+
+from devlxdctl import Client, ExportedImage
 from tests.support.faulty_hosts import HoldingHost
-from tests.support.raw_host import OCTET_STREAM, response
+from tests.support.raw_host import OCTET_STREAM, RawHost, Script, response
 
 BOUNDARY = "79a5c207"
 MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
@@ -65,6 +69,29 @@ def range_response(request: bytes, image: bytes = IMAGE, size: int | None = None
     content_range = f"Content-Range: bytes {start}-{len(image) - 1}/{len(image)}\r\n"
     complete = response(image[start:], OCTET_STREAM, "206 Partial Content", content_range)
     return complete if size is None else complete[: len(complete) - len(image) + start + size]
+
+
+@pytest.fixture
+def image_directory(socket_directory: Path) -> Path:
+    """An empty directory for exported images."""
+    path = socket_directory / "images"
+    path.mkdir()
+    return path
+
+
+def export(
+    directory: Path, script: Script | bytes, fingerprint: str = FINGERPRINT, **options: object
+) -> ExportedImage:
+    """Export an image into `directory`, from a host that responds with `script`, and return the result."""
+    socket = directory.parent / "sock"
+    socket.unlink(missing_ok=True)
+    with RawHost(socket, script) as raw_host, Client(raw_host.path) as client:
+        return client.export_image(fingerprint, directory, **options)  # type: ignore[arg-type]
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """Return the content of all files in `directory` by name, hidden ones included."""
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
 
 
 Holding = HoldingHost

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from devlxdctl.simulator import Simulator
+from tests.support.exports import image_directory
+
+__all__ = ["image_directory"]
 
 StartSimulator = Callable[..., Simulator]
 """Starts a simulator: `start_simulator(guest_file_text, profile)`."""
