@@ -20,16 +20,17 @@ if TYPE_CHECKING:
     from devlxdctl.config.environment import *
     from devlxdctl.doctor import *
     from devlxdctl.errors import *
-    from devlxdctl.events import *
+    from devlxdctl.events.stream import *
+    from devlxdctl.events.watch import *
     from devlxdctl.guest import *
     from devlxdctl.http.raw import *
     from devlxdctl.http.tokens import *
-    from devlxdctl.images import *
+    from devlxdctl.images.export import *
     from devlxdctl.models import *
 
 _PUBLIC_MODULES = (
     *("errors", "atomic_files", "models", "config.environment", "guest", "http.tokens", "client"),
-    *("http.raw", "images", "events", "doctor"),
+    *("http.raw", "events.stream", "events.watch", "images.export", "doctor"),
 )
 """In the order in which `__getattr__` looks: the modules that are cheap to import come first."""
 

@@ -38,11 +38,17 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 @pytest.fixture
-def short(request: pytest.FixtureRequest) -> Iterator[Path]:
-    """An empty directory with a path short enough for sockets, which end at 107 bytes."""
+def socket_directory() -> Iterator[Path]:
+    """An empty directory with a path short enough for sockets, which have at most 107 bytes."""
     path = Path(tempfile.mkdtemp(prefix="dx", dir="/tmp"))
     yield path
     shutil.rmtree(path)
+
+
+@pytest.fixture
+def short(socket_directory: Path) -> Path:
+    """The former name of `socket_directory`."""
+    return socket_directory
 
 
 @pytest.fixture(autouse=True)

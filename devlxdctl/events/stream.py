@@ -28,6 +28,8 @@ from devlxdctl.http.session import Session
 if TYPE_CHECKING:
     from devlxdctl.events.websocket import Connection
 
+__all__ = ["Dropped", "Event", "EventStream", "Gap"]
+
 _log: Final = logging.getLogger(__name__)
 
 MAX_BACKLOG: Final = 64 * 1024 * 1024

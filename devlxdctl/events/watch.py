@@ -25,6 +25,8 @@ from devlxdctl.http.retry import RetryPolicy
 from devlxdctl.http.session import Session
 from devlxdctl.models import Device
 
+__all__ = ["Change"]
+
 V = TypeVar("V")
 
 Action = Literal["initial", "added", "changed", "removed"]

@@ -33,6 +33,8 @@ from devlxdctl.http.streaming import StreamedResponse
 from devlxdctl.images.hashing import Sha256Thread
 from devlxdctl.images.multipart import connection_lost, file_name, split_parts
 
+__all__ = ["ExportedFile", "ExportedImage", "Output", "Progress"]
+
 _log: Final = logging.getLogger(__name__)
 
 PIECE_SIZE: Final = 3 * 1024 * 1024

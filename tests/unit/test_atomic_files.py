@@ -1,4 +1,4 @@
-"""Files that appear together or not at all, whatever is raised, and wherever, as by Ctrl-C."""
+"""`AtomicFiles`: files that appear together or not at all, wherever an exception is raised."""
 
 from __future__ import annotations
 
@@ -11,51 +11,52 @@ from typing import Any
 
 import pytest
 
-from devlxdctl import BadData, files
-from devlxdctl.atomic_files import SETTLING, AtomicFile, AtomicFiles
+from devlxdctl import AtomicFile, AtomicFiles, BadData, atomic_files
 
 OLD = {"a": b"old a", "b": b"old b"}
 NEW = {"a": b"new a", "b": b"new b"}
 
 
-class Raised(BaseException):
-    """Is raised at an instruction."""
+class Interruption(BaseException):
+    """Raised before one bytecode instruction, as by a signal handler."""
 
 
-def make(to: Path, overwrite: bool) -> None:
-    with AtomicFiles(overwrite) as new:
+def publish_new(directory: Path, overwrite: bool) -> None:
+    with AtomicFiles(overwrite=overwrite) as files:
         for name, data in NEW.items():
-            new.add(str(to / name)).write(data)
-        new.appear()
+            files.add(str(directory / name)).write(data)
+        files.publish()
 
 
-def is_in(frame: FrameType | None, code: CodeType) -> bool:
-    return frame is not None and (frame.f_code is code or is_in(frame.f_back, code))
+def is_called_from(frame: FrameType | None, code: CodeType) -> bool:
+    return frame is not None and (frame.f_code is code or is_called_from(frame.f_back, code))
 
 
-def interrupted(number: int, action: Callable[[], None]) -> bool:
-    """Does it, and raises before the instruction of this number in the module. False where there are fewer.
+def raise_at_instruction(number: int, action: Callable[[], None]) -> bool:
+    """Call `action`, and raise before the instruction with this number in the module `atomic_files`.
 
-    Those that remove what was made do not count: it is once that it is raised.
+    Returns False where the module executes fewer instructions. Instructions of `__exit__` do not count: it
+    runs after the exception.
     """
     left = number
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
         nonlocal left
-        if frame.f_code.co_filename != files.__file__ or is_in(frame, AtomicFiles.__exit__.__code__):
+        in_module = frame.f_code.co_filename == atomic_files.__file__
+        if not in_module or is_called_from(frame, AtomicFiles.__exit__.__code__):
             return None
         frame.f_trace_opcodes = True
         if event == "opcode":
             left -= 1
             if left < 0:
                 sys.settrace(None)
-                raise Raised
+                raise Interruption
         return trace
 
     sys.settrace(trace)
     try:
         action()
-    except Raised:
+    except Interruption:
         return True
     finally:
         sys.settrace(None)
@@ -64,70 +65,79 @@ def interrupted(number: int, action: Callable[[], None]) -> bool:
 
 @pytest.mark.filterwarnings("ignore:unclosed file", "ignore:Exception ignored in. <_io.FileIO")
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_what_is_raised_at_any_instruction_leaves_all_or_nothing(overwrite: bool, tmp_path: Path) -> None:
+def test_exception_at_any_instruction_leaves_all_old_files_or_all_new_ones(
+    overwrite: bool, tmp_path: Path
+) -> None:
     before = OLD if overwrite else {}
-    ends = []
-    # Python 3.12 traces instructions only from the second time on that it is asked to.
+    published = []
+    # Python 3.12 traces instructions only from the second use of a trace function on.
     (tmp_path / "first").mkdir()
-    assert not interrupted(100_000, lambda: make(tmp_path / "first", overwrite))
+    assert not raise_at_instruction(100_000, lambda: publish_new(tmp_path / "first", overwrite))
     for number in range(100_000):
-        to = tmp_path / str(number)
-        to.mkdir()
+        directory = tmp_path / str(number)
+        directory.mkdir()
         for name, data in before.items():
-            (to / name).write_bytes(data)
-        was_raised = interrupted(number, lambda to=to: make(to, overwrite))  # type: ignore[misc]
-        content = {path.name: path.read_bytes() for path in to.iterdir()}
+            (directory / name).write_bytes(data)
+        was_raised = raise_at_instruction(
+            number,
+            lambda directory=directory: publish_new(directory, overwrite),  # type: ignore[misc]
+        )
+        content = {path.name: path.read_bytes() for path in directory.iterdir()}
         assert content in (before, NEW), number
         if not was_raised:
             break
-        ends.append(content == NEW)
-    assert len(ends) > 100 and ends[-1] and not ends[0]
+        published.append(content == NEW)
+    assert len(published) > 100 and published[-1] and not published[0]
 
 
-def test_a_file_that_appears_at_the_last_moment_stays(tmp_path: Path) -> None:
-    """After the last look, and before the name is taken."""
-    new = AtomicFile(str(tmp_path / "a"))
-    new.open()
-    new.write(b"new")
-    new.close()
-    (tmp_path / "a").write_bytes(b"of another")
-    with pytest.raises(BadData, match="it exists already"):
-        new.appear(overwrite=False, keep=False)
-    new.withdraw()
-    new.forget()
-    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"of another")]
+def test_file_created_by_another_program_before_publish_is_not_replaced(tmp_path: Path) -> None:
+    file = AtomicFile(str(tmp_path / "a"))
+    file.open()
+    file.write(b"new")
+    file.close()
+    (tmp_path / "a").write_bytes(b"of another program")
+    with pytest.raises(BadData) as caught:
+        file.publish(overwrite=False, keep_backup=False)
+    assert str(caught.value) == f"{tmp_path}/a: exists already"
+    assert caught.value.hint == "replace it with --force"
+    file.rollback()
+    file.cleanup()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"of another program"}
 
 
-def test_a_secret_one_is_for_its_owner_alone_from_the_start(
+def test_secret_file_has_mode_0600_when_it_is_created(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And not only from when its mode is set, whatever the umask took away."""
+    """Its mode before the `fchmod` is recorded: until then, another user could open it."""
     modes = []
 
-    def look(descriptor: int, mode: int) -> None:
+    def record_mode(descriptor: int, mode: int) -> None:
         modes.append(os.fstat(descriptor).st_mode & 0o777)
 
-    monkeypatch.setattr(os, "fchmod", look)
-    before = os.umask(0)
+    monkeypatch.setattr(os, "fchmod", record_mode)
+    umask = os.umask(0)
     try:
-        with AtomicFiles(None, secret=True) as new:
-            new.add(str(tmp_path / "a"))
-            new.appear()
+        with AtomicFiles(overwrite=None, secret=True) as files:
+            files.add(str(tmp_path / "a"))
+            files.publish()
     finally:
-        os.umask(before)
+        os.umask(umask)
     assert modes == [0o600]
 
 
-def test_where_nothing_is_to_be_raised_is_found(tmp_path: Path) -> None:
-    """What it does in these is what a signal of the command line's waits for."""
-    seen = set()
+def test_only_publishing_and_removing_files_is_not_interruptible(tmp_path: Path) -> None:
+    interruptible: dict[str, bool] = {}
 
     def trace(frame: FrameType, event: str, argument: Any) -> None:
-        seen.add(frame.f_code)
+        if frame.f_code.co_filename == atomic_files.__file__:
+            interruptible[frame.f_code.co_name] = AtomicFiles.is_interruptible(frame)
 
     sys.settrace(trace)
     try:
-        make(tmp_path, False)
+        publish_new(tmp_path, True)
     finally:
         sys.settrace(None)
-    assert seen >= SETTLING
+    assert {name for name, can_raise in interruptible.items() if can_raise} >= {"add", "open", "write"}
+    critical = {name for name, can_raise in interruptible.items() if not can_raise}
+    assert critical >= {"publish", "__exit__", "cleanup"}
+    assert critical.isdisjoint({"add", "open", "write", "__enter__", "__init__"})

@@ -1,4 +1,4 @@
-"""What says that a machine is a guest: made-up machines, a directory each."""
+"""Signs that this is a guest, the interfaces of its nics, and nested containers: file trees made for it."""
 
 from __future__ import annotations
 
@@ -6,51 +6,109 @@ from pathlib import Path
 
 import pytest
 
-from devlxdctl.guest import guest_signs
+from devlxdctl.guest import find_interface, guest_signs, is_nested_container
 
-MACHINES: dict[str, tuple[dict[str, str | None], list[str]]] = {
-    "a plain machine": (
+GUESTS: dict[str, tuple[dict[str, str | None], list[str]]] = {
+    "physical machine": (
         {"sys/class/dmi/id/board_name": "X570\n", "proc/1/environ": "HOME=/\0TERM=linux\0", "dev/null": ""},
         [],
     ),
-    "nothing at all": ({}, []),
-    "a virtual machine of LXD": (
+    "empty root directory": ({}, []),
+    "virtual machine of LXD": (
         {"dev/virtio-ports/com.canonical.lxd": "", "sys/class/dmi/id/board_name": "LXD\n"},
-        ["a virtual machine of LXD: virtio port com.canonical.lxd", "a virtual machine of LXD: DMI"],
+        ["LXD virtual machine (virtio port com.canonical.lxd)", "LXD virtual machine (DMI)"],
     ),
-    "a virtual machine of an older LXD": (
+    "virtual machine of LXD 4": (
         {"dev/virtio-ports/org.linuxcontainers.lxd": ""},
-        ["a virtual machine of LXD: virtio port org.linuxcontainers.lxd"],
+        ["LXD virtual machine (virtio port org.linuxcontainers.lxd)"],
     ),
-    "a virtual machine of Incus": (
+    "virtual machine of Incus": (
         {"dev/virtio-ports/org.linuxcontainers.incus": "", "sys/class/dmi/id/board_name": "Incus\n"},
-        [
-            "a virtual machine of Incus: virtio port org.linuxcontainers.incus",
-            "a virtual machine of Incus: DMI",
-        ],
+        ["Incus virtual machine (virtio port org.linuxcontainers.incus)", "Incus virtual machine (DMI)"],
     ),
-    "a container of LXD in a virtual machine of Incus": (
+    "container of LXD in a virtual machine of Incus": (
         {"dev/.lxd-mounts": None, "sys/class/dmi/id/board_name": "Incus\n"},
-        ["a virtual machine of Incus: DMI", "a container of LXD: /dev/.lxd-mounts"],
+        ["Incus virtual machine (DMI)", "LXD container (/dev/.lxd-mounts)"],
     ),
-    "a container of Incus": (
+    "container of Incus": (
         {"dev/.incus-mounts": None, "proc/1/environ": "container=lxc\0"},
-        ["a container of Incus: /dev/.incus-mounts"],
+        ["Incus container (/dev/.incus-mounts)"],
     ),
-    "a container of LXC": ({"proc/1/environ": "A=b\0container=lxc\0"}, ["a container: container=lxc"]),
-    "a container of LXC, seen by a user": ({"run/systemd/container": "lxc"}, ["a container: container=lxc"]),
-    "a container of another kind": ({"proc/1/environ": "container=docker\0"}, []),
+    "container of LXC": ({"proc/1/environ": "A=b\0container=lxc\0"}, ["container (container=lxc)"]),
+    "container of LXC, without permission to read process 1": (
+        {"run/systemd/container": "lxc"},
+        ["container (container=lxc)"],
+    ),
+    "container of Docker": ({"proc/1/environ": "container=docker\0"}, []),
 }
+"""The files of a guest by their path, None for a directory; and the signs that they are."""
 
 
-@pytest.mark.parametrize("name", MACHINES)
-def test_the_signs(name: str, tmp_path: Path) -> None:
-    files, signs = MACHINES[name]
+def create_files(root: Path, files: dict[str, str | None]) -> None:
     for path, text in files.items():
-        file = tmp_path / path
+        file = root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         if text is None:
             file.mkdir()
         else:
             file.write_text(text)
+
+
+@pytest.mark.parametrize("name", GUESTS)
+def test_guest_signs_are_found(name: str, tmp_path: Path) -> None:
+    files, signs = GUESTS[name]
+    create_files(tmp_path, files)
     assert list(map(str, guest_signs(str(tmp_path)))) == signs
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, False),
+        ({".dockerenv": ""}, True),
+        ({"run/.containerenv": ""}, True),
+        ({"proc/self/status": "Name:\tx\nNSpid:\t71\n"}, False),
+        ({"proc/self/status": "Name:\tx\nNSpid:\t71\t1\n"}, True),
+    ],
+)
+def test_nested_container_is_found_by_its_files_or_process_id(
+    files: dict[str, str | None], expected: bool, tmp_path: Path
+) -> None:
+    create_files(tmp_path, files)
+    assert is_nested_container(str(tmp_path)) is expected
+
+
+NETWORK = "sys/class/net"
+MAC = "00:16:3e:00:00:01"
+
+
+@pytest.mark.parametrize(
+    ("device", "interface"),
+    [
+        ({"hwaddr": MAC.upper()}, "enp5s0"),
+        ({"hwaddr": MAC, "name": "br0"}, "br0"),
+        ({"hwaddr": MAC, "name": "eth9"}, "enp5s0"),
+        ({"hwaddr": "00:16:3e:00:00:02"}, "veth1"),
+        ({"hwaddr": "00:16:3e:00:00:03"}, None),
+        ({"name": "enp5s0"}, None),
+        ({"hwaddr": 5}, None),
+    ],
+)
+def test_interface_of_a_nic_is_found_by_its_hardware_address(
+    device: dict[str, object], interface: str | None, tmp_path: Path
+) -> None:
+    """A bridge has the address of its hardware interface, and sorts before it here."""
+    create_files(
+        tmp_path,
+        {
+            f"{NETWORK}/br0/address": f"{MAC}\n",
+            f"{NETWORK}/enp5s0/address": f"{MAC}\n",
+            f"{NETWORK}/enp5s0/device": None,
+            f"{NETWORK}/veth1/address": "00:16:3e:00:00:02\n",
+        },
+    )
+    assert find_interface(device, str(tmp_path)) == interface
+
+
+def test_guest_without_sys_has_no_interfaces(tmp_path: Path) -> None:
+    assert find_interface({"hwaddr": MAC}, str(tmp_path)) is None

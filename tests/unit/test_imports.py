@@ -1,121 +1,175 @@
-"""What is imported when: start-up time, and which layer may know which."""
+"""The layers of the package: imports point from the command line to the library to HTTP, in no circle.
+
+Imports are read from the source: those inside functions count, those for type checkers do not.
+"""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from collections.abc import Mapping
+import ast
+import importlib
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 import devlxdctl
-from devlxdctl.simulator import Simulator
-from tests.support.program import PROGRAM
 
-HEAVY = {
-    *("aiohttp", "asyncio", "charset_normalizer.api", "chardet.universaldetector", "concurrent.futures"),
-    *("dataclasses", "http.client", "json", "logging", "multipart", "requests", "rich", "subprocess"),
-    *("urllib3", "websocket", "yaml"),
+PACKAGE = Path(devlxdctl.__file__).parent
+COMMANDS_MAY_IMPORT = (
+    *(
+        "devlxdctl.cli.completion",
+        "devlxdctl.cli.environment",
+        "devlxdctl.cli.hooks",
+        "devlxdctl.cli.options",
+    ),
+    *("devlxdctl.cli.output", "devlxdctl.cli.signals"),
+)
+
+
+class Import(NamedTuple):
+    """One imported name: `from module import name`, or `import module` with the name ""."""
+
+    module: str
+    name: str
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+TREES = {
+    module_name(path): ast.parse(path.read_text(encoding="utf-8"), str(path))
+    for path in sorted(PACKAGE.rglob("*.py"))
 }
-"""What takes milliseconds, or tens of them. Of what guesses character sets, a part that only it has."""
-if sys.version_info < (3, 11):
-    HEAVY.discard("subprocess")  # Click imports uuid, and with that platform, which imports it there
-
-HTTP = {"http.client", "json", "logging", "requests", "urllib3"}
-EVENTS = {*HTTP, "websocket"}
-MODULES = sorted(
-    path.stem
-    for path in Path(devlxdctl.__file__).parent.glob("*.py")
-    if path.stem not in ("__init__", "__main__")
-)
 
 
-def modules(code: str, *argv: str, env: Mapping[str, str] | None = None) -> set[str]:
-    """The modules that are loaded after `code` has run in a process of its own."""
-    tell = "\nimport json, sys; print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
-    done = subprocess.run(
-        [sys.executable, "-c", code + tell, *argv], capture_output=True, timeout=60, check=True, env=env or {}
-    )
-    return set(json.loads(done.stderr.splitlines()[-1]))
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
-def loaded_by(*argv: str, **env: str) -> set[str]:
-    """The modules that the whole program loads, told by the interpreter: it ends too fast to be asked."""
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", PROGRAM, *argv],
-        capture_output=True,
-        timeout=60,
-        check=True,
-        env=env,
-    )
-    lines = done.stderr.decode().splitlines()
-    return {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}
+def walk_at_run_time(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes below `node`, without the blocks for type checkers."""
+    for child in ast.iter_child_nodes(node):
+        if is_type_checking(child):
+            assert isinstance(child, ast.If) and not child.orelse
+            continue
+        yield child
+        yield from walk_at_run_time(child)
 
 
-@pytest.mark.parametrize("argv", ["--version", "--help", "config ls --help", "image export --help"])
-def test_help_and_version_import_nothing_heavy(argv: str) -> None:
-    assert loaded_by(*argv.split()) & HEAVY == set()
+def imports_of(module: str, *, with_types: bool = False) -> set[Import]:
+    """The imports of the package itself in `module`."""
+    tree = TREES[module]
+    found: set[Import] = set()
+    for node in ast.walk(tree) if with_types else walk_at_run_time(tree):
+        if isinstance(node, ast.Import):
+            found |= {Import(alias.name, "") for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module is not None, f"relative import in {module}"
+            found |= {Import(node.module, alias.name) for alias in node.names}
+    return {each for each in found if each.module.split(".")[0] == "devlxdctl"}
 
 
-def completing(shell: str, line: str) -> dict[str, str]:
-    """The environment of a TAB in that shell at the end of that line."""
-    words = f"devlxdctl {line}"
-    position = line.rpartition(" ")[2] if shell == "fish" else str(words.count(" "))
-    return {"_DEVLXDCTL_COMPLETE": f"{shell}_complete", "COMP_WORDS": words, "COMP_CWORD": position}
+def imported_modules(module: str) -> set[str]:
+    """The modules of the package that `module` imports at run time, itself left out."""
+    found = set()
+    for imported in imports_of(module):
+        if f"{imported.module}.{imported.name}" in TREES:
+            found.add(f"{imported.module}.{imported.name}")
+        elif imported.module == "devlxdctl" and imported.name:
+            found.add(home_of(imported.name))
+        else:
+            found.add(imported.module)
+    return found - {module}
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def home_of(name: str) -> str:
+    """The module whose `__all__` has the public name `name`."""
+    if name == "__version__":
+        return "devlxdctl._version"
+    homes = [module for module in public_modules() if name in importlib.import_module(module).__all__]
+    assert len(homes) == 1, (name, homes)
+    return homes[0]
+
+
+def public_modules() -> list[str]:
+    return [f"devlxdctl.{module}" for module in devlxdctl._PUBLIC_MODULES]
+
+
+def modules_in(package: str) -> list[str]:
+    return [module for module in TREES if module == package or module.startswith(f"{package}.")]
+
+
+def is_below(module: str, packages: tuple[str, ...]) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+@pytest.mark.parametrize("module", modules_in("devlxdctl.cli"))
+def test_command_line_imports_public_names_of_the_library_only(module: str) -> None:
+    for imported in imports_of(module, with_types=True):
+        if imported.module == "devlxdctl":
+            assert imported.name in dir(devlxdctl), imported
+        else:
+            assert is_below(imported.module, ("devlxdctl.cli",)), imported
+
+
+@pytest.mark.parametrize("module", modules_in("devlxdctl.cli"))
+def test_command_line_accesses_private_attributes_of_self_only(module: str) -> None:
+    for node in ast.walk(TREES[module]):
+        if not isinstance(node, ast.Attribute) or not node.attr.startswith("_") or node.attr.endswith("__"):
+            continue
+        owner = node.value
+        assert isinstance(owner, ast.Name) and owner.id in ("self", "cls"), ast.unparse(node)
+
+
+@pytest.mark.parametrize("module", modules_in("devlxdctl.cli.commands"))
+def test_commands_do_not_import_each_other(module: str) -> None:
+    for imported in imports_of(module, with_types=True):
+        assert imported.module == "devlxdctl" or is_below(imported.module, COMMANDS_MAY_IMPORT), imported
+
+
 @pytest.mark.parametrize(
-    "line", ["dev", "config ", "config ls --", "events --type d", "-f ", "help c", "--socket "]
+    "module",
+    [module for module in TREES if not is_below(module, ("devlxdctl.cli", "devlxdctl.__main__"))],
 )
-def test_a_tab_that_needs_no_host_imports_nothing_heavy(line: str, shell: str) -> None:
-    assert loaded_by(**completing(shell, line)) & HEAVY == set()
+def test_library_and_simulator_do_not_import_the_command_line(module: str) -> None:
+    found = {each for each in imported_modules(module) if is_below(each, ("devlxdctl.cli",))}
+    # The simulator has a command line of its own, with completion scripts in the same form.
+    allowed = {"devlxdctl.cli.completion.shells"} if is_below(module, ("devlxdctl.simulator",)) else set()
+    assert found <= allowed
 
 
-def test_a_tab_that_asks_the_host_imports_neither_rich_nor_websocket(short: Path) -> None:
-    with Simulator(short / "sock") as host:
-        for question in ("config get ", "devices ", "devices --type "):
-            assert loaded_by(**completing("fish", f"--socket {host.path} {question}")) & HEAVY == HTTP
+@pytest.mark.parametrize("module", modules_in("devlxdctl.http"))
+def test_http_does_not_import_what_is_above_it(module: str) -> None:
+    below = ("devlxdctl.http", "devlxdctl.errors", "devlxdctl.guest", "devlxdctl._version")
+    assert {each for each in imported_modules(module) if not is_below(each, below)} == set()
 
 
-@pytest.mark.parametrize(
-    ("argv", "heavy"),
-    [
-        ("versions", HTTP),
-        ("state", HTTP),
-        ("-f json state", HTTP),
-        ("ready", HTTP),
-        ("config ls", HTTP),
-        ("config ls -l", HTTP),
-        ("config get user.ssh-keys --default x", HTTP),
-        ("config env", HTTP),
-        ("devices", HTTP),
-        ("metadata", HTTP),
-        ("dump", HTTP),
-        ("query /1.0", {"http.client", "logging"}),  # its bytes are its own
-        ("wait host", HTTP),
-        ("events --for 0.01", EVENTS),
-        ("wait device root", {*EVENTS, "dataclasses"}),
-        ("doctor", {*EVENTS, "dataclasses"}),
-    ],
-)
-def test_a_command_imports_what_it_needs(argv: str, heavy: set[str], short: Path) -> None:
-    with Simulator(short / "sock") as host:
-        assert loaded_by("--socket", str(host.path), *argv.split()) & HEAVY == heavy
+def test_errors_import_nothing_of_the_package() -> None:
+    assert imports_of("devlxdctl.errors", with_types=True) == set()
 
 
-def test_the_library_lets_requests_be_as_it_is() -> None:
-    """To do without the detection of character sets is for a program of our own to decide."""
-    assert "charset_normalizer.api" in modules("import devlxdctl.http.transport")
+def test_simulator_is_imported_by_the_testing_package_only() -> None:
+    importers = {
+        module
+        for module in TREES
+        if any(
+            is_below(each.module, ("devlxdctl.simulator",)) for each in imports_of(module, with_types=True)
+        )
+    }
+    assert {
+        module for module in importers if not is_below(module, ("devlxdctl.simulator", "devlxdctl.testing"))
+    } == set()
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_the_library_knows_no_command_line(module: str) -> None:
-    loaded = modules(f"import devlxdctl.{module}")
-    assert loaded & {"click", "rich", "devlxdctl.cli", "devlxdctl.simulator"} == set()
-
-
-def test_the_package_itself_loads_nothing_of_it() -> None:
-    assert {name for name in modules("import devlxdctl") if name.startswith("devlxdctl")} == {"devlxdctl"}
+def test_modules_do_not_import_each_other_in_a_circle() -> None:
+    graph = {module: imported_modules(module) for module in TREES}
+    # `devlxdctl` itself imports its modules by name, on first use.
+    assert graph["devlxdctl"] == {"devlxdctl._version"}
+    order = list(TopologicalSorter(graph).static_order())  # raises CycleError
+    assert order.index("devlxdctl.errors") < order.index("devlxdctl.http.session")
+    assert order.index("devlxdctl.http.session") < order.index("devlxdctl.client")
+    assert order.index("devlxdctl.client") < order.index("devlxdctl.cli")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import click
 
-from devlxdctl import Device, NotFound, find_interface
+from devlxdctl import NotFound
 from devlxdctl.cli.completion import values
 from devlxdctl.cli.options import Command, Options
-from devlxdctl.cli.output.render import Table, as_text
-
-HEADER = ("NAME", "TYPE", "INTERFACE", "OPTIONS")
+from devlxdctl.cli.output.devices import DEVICE_HEADER, device_row
+from devlxdctl.cli.output.render import Table
 
 
 @click.command(cls=Command)
@@ -40,15 +39,8 @@ def devices(options: Options, name: str | None, kind: str | None) -> Table:
         if kind is None or device.get("type") == kind
     }
     if name is None:
-        return Table(found, HEADER, [device_row(each, device) for each, device in found.items()])
+        return Table(found, DEVICE_HEADER, [device_row(each, device) for each, device in found.items()])
     if name not in found:
         problem = "no such device" + (f" of type {kind}" if kind else "")
         raise NotFound(name, problem, hint="list the devices: devlxdctl devices")
-    return Table(found[name], HEADER, [device_row(name, found[name])])
-
-
-def device_row(name: str, device: Device) -> list[str]:
-    """Return a device as the cells of its row."""
-    rest = [f"{key}={as_text(value)}" for key, value in device.items() if key != "type"]
-    kind = as_text(device.get("type", ""))
-    return [name, kind, find_interface(device) or "-" if kind == "nic" else "", *rest]
+    return Table(found[name], DEVICE_HEADER, [device_row(name, found[name])])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from devlxdctl.cli.commands.devices import HEADER, device_row
 from devlxdctl.cli.completion import values
 from devlxdctl.cli.options import Group, Options, Seconds
+from devlxdctl.cli.output.devices import DEVICE_HEADER, device_row
 from devlxdctl.cli.output.render import Table, Value
 
 _gone = click.option("--gone", is_flag=True, help="Wait until it does not exist any more.")
@@ -76,4 +76,4 @@ def device(options: Options, name: str, gone: bool, timeout: float | None) -> Ta
       devlxdctl wait device data --timeout 60 && mount /data
     """
     found = options.client().wait_for_device(name, gone=gone, timeout=timeout)
-    return Table(found, HEADER, [] if found is None else [device_row(name, found)])
+    return Table(found, DEVICE_HEADER, [] if found is None else [device_row(name, found)])
