@@ -111,7 +111,8 @@ class _Diagnosis:
     def _check_connection(self) -> None:
         """From the guest to the first response."""
         start = time.monotonic()
-        error = self._get_versions()
+        retry = self._retry()
+        error = self._get_versions(retry)
         elapsed = time.monotonic() - start
         self._check_guest(error)
         if error is not None and not self._path:
@@ -128,21 +129,22 @@ class _Diagnosis:
         self._ok("connection", "accepted")
         if error is not None:
             self._stop("answer", error.problem, error)
-        delay = f" after {elapsed:.0f} s: its daemon was restarting" if elapsed > _SLOW else ""
+        is_late = retry.retries > 0 and elapsed > _SLOW
+        delay = f" after {elapsed:.0f} s: its daemon was restarting" if is_late else ""
         self._ok("answer", f"the host responds{delay}")
 
-    def _get_versions(self) -> DevLXDError | None:
+    def _get_versions(self, retry: RetryPolicy) -> DevLXDError | None:
         """Get the versions, with retries while the daemon restarts. A rejected token is set aside."""
         try:
             self._path = find_socket(self._given)
             self._session = Session(self._given, self._timeout, self._token)
             try:
-                self._versions = self._session.get_json(VERSIONS, list, self._retry())
+                self._versions = self._session.get_json(VERSIONS, list, retry)
             except PermissionDenied as error:
                 if self._token is None or error.http_status != 403:
                     raise
                 self._session = Session(self._given, self._timeout, None)
-                self._versions = self._session.get_json(VERSIONS, list, self._retry())
+                self._versions = self._session.get_json(VERSIONS, list, retry)
                 self._token, self._token_error = None, error
         except DevLXDError as error:
             return error
