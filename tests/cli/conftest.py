@@ -62,3 +62,11 @@ def programs(simulator: Simulator) -> Iterator[Programs]:
     programs = Programs(simulator)
     yield programs
     programs.close()
+
+
+@pytest.fixture
+def image_directory(socket_directory: Path) -> Path:
+    """An empty directory for exported images."""
+    path = socket_directory / "images"
+    path.mkdir()
+    return path

@@ -1,18 +1,15 @@
-"""`image export` as users run it: what it prints, its status, and what is in the directory after it."""
+"""`image export` to files: its output, its exit status, and which files it leaves behind."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import pty
 import re
 import resource
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,8 +17,9 @@ import pytest
 
 from devlxdctl.images.export import PIECE_SIZE
 from devlxdctl.simulator import Simulator
-from tests.support.exports import FINGERPRINT, IMAGE, Holding, part, rest, split, unified
-from tests.support.program import PROGRAM, Result, run
+from tests.cli.background import poll
+from tests.support.exports import FINGERPRINT, IMAGE, Holding, part, split, unified
+from tests.support.program import PROGRAM, Result, failure, run
 from tests.support.raw_host import RawHost
 
 GUEST = """
@@ -32,25 +30,20 @@ simulator:
   - {size: 3MB, type: split}
   - {size: 1, public: "false"}
 """
-NO_ROOM = "no space left on device"
 
 
 @pytest.fixture
-def to(short: Path) -> Path:
-    path = short / "to"
-    path.mkdir()
-    return path
+def simulator(socket_directory: Path) -> Iterator[Simulator]:
+    """LXD 6 with a unified, a split and a private image."""
+    (socket_directory / "guest.yaml").write_text(GUEST)
+    (socket_directory / "lxd").mkdir()
+    with Simulator(socket_directory / "lxd" / "sock", socket_directory / "guest.yaml") as simulator:
+        yield simulator
 
 
 @pytest.fixture
-def simulator(short: Path) -> Iterator[Simulator]:
-    (short / "guest.yaml").write_text(GUEST)
-    (short / "lxd").mkdir()
-    with Simulator(short / "lxd" / "sock", short / "guest.yaml") as host:
-        yield host
-
-
 def fingerprints(simulator: Simulator) -> list[str]:
+    """The fingerprints of the three images."""
     return [image["fingerprint"] for image in simulator.show()["images"]]
 
 
@@ -58,333 +51,253 @@ def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
-def in_directory(directory: Path, socket: Path, *argv: str) -> Result:
+def export(simulator: Simulator | RawHost, directory: Path, *argv: str) -> Result:
+    """Run `image export` in a directory."""
+    return run("image", "export", *argv, socket=simulator.path, cwd=directory)
+
+
+def test_unified_image_is_exported_to_one_file_in_the_current_directory(
+    simulator: Simulator, fingerprints: list[str], image_directory: Path
+) -> None:
+    fingerprint = fingerprints[0]
+    name = f"{fingerprint}.tar"
+    expected = Result(0, f"{name}\t3000000\n".encode(), b"")
+    assert export(simulator, image_directory, fingerprint) == expected
+    assert names(image_directory) == [name]
+    assert hashlib.sha256((image_directory / name).read_bytes()).hexdigest() == fingerprint
+
+
+def test_split_image_is_exported_to_two_files_in_a_directory(
+    simulator: Simulator, fingerprints: list[str], image_directory: Path
+) -> None:
+    fingerprint = fingerprints[1]
+    meta, rootfs = image_directory / f"meta-{fingerprint}.tar", image_directory / f"{fingerprint}.squashfs"
+    result = run("image", "export", fingerprint.upper(), "-o", image_directory, socket=simulator.path)
+    assert result == Result(0, f"{meta}\t512\n{rootfs}\t3000000\n".encode(), b"")
+    assert hashlib.sha256(meta.read_bytes() + rootfs.read_bytes()).hexdigest() == fingerprint
+
+
+def test_existing_file_is_replaced_with_force_only(
+    simulator: Simulator, fingerprints: list[str], image_directory: Path
+) -> None:
+    fingerprint = fingerprints[1]
+    meta, rootfs = f"meta-{fingerprint}.tar", f"{fingerprint}.squashfs"
+    (image_directory / meta).write_text("mine")
+    argv = ["image", "export", fingerprint, "-o", str(image_directory)]
+    assert run(*argv, socket=simulator.path) == failure(
+        8, f"{image_directory}/{meta}: exists already", "replace it with --force"
+    )
+    assert names(image_directory) == [meta]
+    result = run("-f", "json", *argv, "--force", socket=simulator.path)
+    assert (result.status, result.stderr) == (0, b"")
+    assert json.loads(result.stdout) == {
+        "fingerprint": fingerprint,
+        "type": "split",
+        "files": [
+            {"name": meta, "path": f"{image_directory}/{meta}", "size": 512},
+            {"name": rootfs, "path": f"{image_directory}/{rootfs}", "size": 3000000},
+        ],
+    }
+    assert names(image_directory) == sorted([meta, rootfs])
+
+
+def test_only_a_unified_image_can_be_exported_to_a_named_file(
+    simulator: Simulator, fingerprints: list[str], image_directory: Path
+) -> None:
+    one, two, _ = fingerprints
+    result = export(simulator, image_directory, one, "-o", "image")
+    assert result == Result(0, b"image\t3000000\n", b"")
+    (image_directory / "image").unlink()
+    for output in ("image", "-"):
+        assert export(simulator, image_directory, two, "-o", output) == failure(
+            2, f"{two}: is a split image of two files, which need an existing directory"
+        )
+    assert export(simulator, image_directory, one, "-o", "") == failure(
+        2, "image export: -o: the file name is empty", "devlxdctl image export --help"
+    )
+    assert names(image_directory) == []
+
+
+def test_private_image_is_reported_as_not_found(
+    simulator: Simulator, fingerprints: list[str], image_directory: Path
+) -> None:
+    for fingerprint in (fingerprints[2], "0" * 64):
+        assert export(simulator, image_directory, fingerprint) == failure(
+            6,
+            f"{fingerprint}: no such image, or it is private",
+            f"guests can export public and cached images; on the host: lxc image show {fingerprint}",
+        )
+
+
+@pytest.mark.parametrize("product", ["lxd", "incus"])
+def test_incomplete_fingerprint_is_rejected_before_any_request(product: str, socket_directory: Path) -> None:
+    client = "lxc" if product == "lxd" else "incus"
+    (socket_directory / product).mkdir()
+    with RawHost(socket_directory / product / "sock", None) as raw_host:
+        assert export(raw_host, socket_directory, "0123456789ab") == failure(
+            2,
+            "0123456789ab: incomplete fingerprint, expected 64 hexadecimal digits",
+            f"on the host, list whole fingerprints: {client} image list --columns lF",
+        )
+    assert raw_host.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("profile", "text", "command"),
+    [
+        ("lxd-6", "Forbidden", "lxc config set INSTANCE security.devlxd.images=true"),
+        ("lxd-5.0", "not authorized", "lxc config set INSTANCE security.devlxd.images=true"),
+        ("incus", "not authorized", "incus config set INSTANCE security.guestapi.images=true"),
+    ],
+)
+def test_export_that_is_switched_off_exits_4_with_the_command_for_the_host(
+    profile: str, text: str, command: str, socket_directory: Path, image_directory: Path
+) -> None:
+    directory = socket_directory / profile.partition("-")[0]
+    directory.mkdir()
+    with Simulator(directory / "sock", None, profile) as simulator:
+        assert export(simulator, image_directory, FINGERPRINT) == failure(
+            4, f"{FINGERPRINT}: permission denied: {text}", f"on the host: {command}"
+        )
+    assert names(image_directory) == []
+
+
+@pytest.mark.parametrize("kind", ["unified", "split"])
+def test_image_that_is_always_truncated_exits_7_after_five_resumes(
+    kind: str, socket_directory: Path, image_directory: Path
+) -> None:
+    """A split image cannot be resumed."""
+    (socket_directory / "guest.yaml").write_text(GUEST)
+    (socket_directory / "lxd").mkdir()
+    socket, guest = socket_directory / "lxd" / "sock", socket_directory / "guest.yaml"
+    with Simulator(socket, guest, faults=["short-image"]) as simulator:
+        fingerprint = simulator.show()["images"][kind == "split"]["fingerprint"]
+        result = export(simulator, image_directory, fingerprint)
+        exports = [path for _, path, _ in simulator.requests if path.startswith("/1.0/images/")]
+    of_total = " of 3000000" if kind == "unified" else ""
+    not_resumed = "" if kind == "unified" else "; a split image cannot be resumed"
+    assert (result.status, result.stdout) == (7, b"")
+    assert re.fullmatch(
+        rf"devlxdctl: {fingerprint}: connection lost after \d+{of_total} bytes: truncated response"
+        rf"{not_resumed}\nhint: the daemon of the host is stopped or starting; on the host: lxc info\n",
+        result.stderr.decode(),
+    )
+    assert len(exports) == (6 if kind == "unified" else 1)
+    assert names(image_directory) == []
+
+
+def test_checksum_mismatch_exits_8_and_leaves_no_file(socket_directory: Path, image_directory: Path) -> None:
+    wanted = "0" * 64
+    with RawHost(socket_directory / "sock", unified()) as raw_host:
+        result = export(raw_host, image_directory, wanted)
+    problem = f"checksum mismatch: the SHA-256 of the {len(IMAGE)} bytes received is {FINGERPRINT}"
+    assert result == failure(8, f"{wanted}: {problem}")
+    assert names(image_directory) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("kind", ["unified", "split"])
+def test_signal_during_export_ends_it_without_files(
+    kind: str, number: int, socket_directory: Path, image_directory: Path
+) -> None:
+    image = os.urandom(3 * PIECE_SIZE)
+    parts = (part("metadata", "m", b"m"), part("rootfs", "r", image))
+    given = unified(image)[:-9] if kind == "unified" else split(*parts)[:-99]
+    with Holding(socket_directory / "sock", given) as host:
+        argv = [PROGRAM, "--socket", str(host.path), "image", "export", "-o", str(image_directory)]
+        with subprocess.Popen(
+            ["env", "--default-signal", *argv, FINGERPRINT], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as program:
+            temporary_files = 1 if kind == "unified" else 2
+            poll("temporary files", lambda: len(names(image_directory)) == temporary_files or None, 20)
+            program.send_signal(number)
+            stdout, stderr = program.communicate(timeout=20)
+    assert Result(program.returncode, stdout, stderr) == Result(-number, b"", b"")
+    assert names(image_directory) == []
+
+
+def test_ignored_signal_stays_ignored_during_export(socket_directory: Path, image_directory: Path) -> None:
+    with Holding(socket_directory / "sock", unified()[:-9]) as host:
+        argv = [PROGRAM, "--socket", str(host.path), "image", "export", "-o", str(image_directory)]
+        with subprocess.Popen(
+            ["env", "--ignore-signal=HUP", *argv, FINGERPRINT], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as program:
+            assert host.sent.wait(20)
+            program.send_signal(signal.SIGHUP)
+            program.send_signal(signal.SIGTERM)
+            program.communicate(timeout=20)
+    assert program.returncode == -signal.SIGTERM
+    assert names(image_directory) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
+@pytest.mark.parametrize("kind", ["unified", "split"])
+def test_full_disk_exits_8_and_leaves_no_file(
+    kind: str, simulator: Simulator, fingerprints: list[str], image_directory: Path
+) -> None:
+    fingerprint = fingerprints[kind == "split"]
+    script = 'mount -t tmpfs -o size=1m tmpfs "$1" && cd "$1" && shift && "$@"; s=$?; ls -A; exit $s'
+    command = [PROGRAM, "--socket", str(simulator.path), "image", "export", fingerprint]
     done = subprocess.run(
-        [PROGRAM, "--socket", socket, "image", "export", *argv],
-        cwd=directory,
-        env={},
+        ["unshare", "-m", "sh", "-c", script, "sh", str(image_directory), *command],
         capture_output=True,
         timeout=60,
         check=False,
     )
-    return Result(done.returncode, done.stdout, done.stderr)
+    name, size = f"{fingerprint}.tar", 1 << 20
+    if kind == "split":
+        name, size = f"{fingerprint}.squashfs", (1 << 20) - 4096  # the metadata has a page
+    expected = failure(8, f"{name}: no space left on device, after {size} bytes")
+    assert Result(done.returncode, done.stdout, done.stderr) == expected
 
 
-class TestOutput:
-    def test_a_unified_image(self, simulator: Simulator, to: Path) -> None:
-        fingerprint, *_ = fingerprints(simulator)
-        name = f"{fingerprint}.tar"
-        assert in_directory(to, simulator.path, fingerprint) == Result(0, f"{name}\t3000000\n".encode(), b"")
-        assert names(to) == [name]
-        assert hashlib.sha256((to / name).read_bytes()).hexdigest() == fingerprint
-
-    def test_a_split_image(self, simulator: Simulator, to: Path) -> None:
-        _, fingerprint, _ = fingerprints(simulator)
-        meta, rootfs = f"meta-{fingerprint}.tar", f"{fingerprint}.squashfs"
-        lines = f"{to}/{meta}\t512\n{to}/{rootfs}\t3000000\n"
-        assert run("image", "export", fingerprint.upper(), "-o", to, socket=simulator.path) == Result(
-            0, lines.encode(), b""
-        )
-        content = (to / meta).read_bytes() + (to / rootfs).read_bytes()
-        assert hashlib.sha256(content).hexdigest() == fingerprint
-        again = run("image", "export", fingerprint, "-o", to, socket=simulator.path)
-        assert again == Result(
-            8, b"", f"devlxdctl: {to}/{meta}: it exists already\nhint: --force replaces it\n".encode()
-        )
-        forced = run("-f", "json", "image", "export", "--force", fingerprint, "-o", to, socket=simulator.path)
-        assert (forced.status, forced.stderr) == (0, b"")
-        assert json.loads(forced.stdout) == {
-            "fingerprint": fingerprint,
-            "type": "split",
-            "files": [
-                {"name": meta, "path": f"{to}/{meta}", "size": 512},
-                {"name": rootfs, "path": f"{to}/{rootfs}", "size": 3000000},
-            ],
-        }
-        assert names(to) == sorted([meta, rootfs])
-
-    def test_to_a_file(self, simulator: Simulator, to: Path) -> None:
-        one, two, _ = fingerprints(simulator)
-        assert in_directory(to, simulator.path, one, "-o", "image") == Result(0, b"image\t3000000\n", b"")
-        (to / "image").unlink()
-        lines = (
-            f"devlxdctl: {two}: it is a split image, which is two files: they need a directory that exists\n"
-        )
-        for output in ("image", "-"):
-            assert in_directory(to, simulator.path, two, "-o", output) == Result(2, b"", lines.encode())
-        assert in_directory(to, simulator.path, one, "-o", "").status == 2
-        assert names(to) == []
-
-    def test_what_others_may_not_see_looks_absent(self, simulator: Simulator, to: Path) -> None:
-        *_, private = fingerprints(simulator)
-        for fingerprint in (private, "0" * 64):
-            lines = (
-                f"devlxdctl: {fingerprint}: no such image, or it is private: both look the same from here\n"
-                "hint: guests get public images only; on the simulator, this says whether it is one: "
-                f"lxc image show {fingerprint}\n"
-            )
-            assert in_directory(to, simulator.path, fingerprint) == Result(6, b"", lines.encode())
-
-    def test_half_a_fingerprint(self, simulator: Simulator, to: Path) -> None:
-        lines = (
-            "devlxdctl: 0123456789ab: a whole fingerprint is 64 hexadecimal digits\n"
-            "hint: on the simulator, this shows the whole of it: lxc image list --columns lF\n"
-        )
-        assert in_directory(to, simulator.path, "0123456789ab") == Result(2, b"", lines.encode())
-        assert simulator.requests == []
-
-    @pytest.mark.parametrize(
-        ("profile", "said", "command"),
-        [
-            ("lxd-6", "Forbidden", "lxc config set INSTANCE security.devlxd.images=true"),
-            ("lxd-5.0", "not authorized", "lxc config set INSTANCE security.devlxd.images=true"),
-            ("incus", "not authorized", "incus config set INSTANCE security.guestapi.images=true"),
-        ],
+def test_limit_of_file_size_exits_8_and_leaves_no_file(
+    simulator: Simulator, fingerprints: list[str], image_directory: Path
+) -> None:
+    limit = 1 << 20
+    done = subprocess.run(
+        [PROGRAM, "--socket", simulator.path, "image", "export", fingerprints[0]],
+        cwd=image_directory,
+        capture_output=True,
+        timeout=60,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )
-    def test_not_permitted(self, profile: str, said: str, command: str, short: Path, to: Path) -> None:
-        directory = short / command.partition(" ")[0].replace("lxc", "lxd")
-        directory.mkdir()
-        lines = f"devlxdctl: {FINGERPRINT}: not permitted: {said}\nhint: on the host: {command}\n"
-        with Simulator(directory / "sock", None, profile) as host:
-            assert in_directory(to, simulator.path, FINGERPRINT) == Result(4, b"", lines.encode())
-        assert names(to) == []
+    expected = failure(8, f"{fingerprints[0]}.tar: file too large, after {limit} bytes")
+    assert Result(done.returncode, done.stdout, done.stderr) == expected
+    assert names(image_directory) == []
 
 
-class TestLoss:
-    @pytest.mark.parametrize("number", [0, 1])
-    def test_an_image_that_breaks_off_again_and_again(self, number: int, short: Path, to: Path) -> None:
-        (short / "guest.yaml").write_text(GUEST)
-        (short / "lxd").mkdir()
-        with Simulator(short / "lxd" / "sock", short / "guest.yaml", faults=["short-image"]) as host:
-            fingerprint = fingerprints(host)[number]
-            result = in_directory(to, host.path, fingerprint)
-            exports = [path for _, path, _ in host.requests if path.startswith("/1.0/images/")]
-        pattern = (
-            rf"devlxdctl: {fingerprint}: the connection was lost after \d+( of 3000000)? bytes: "
-            r"the answer was cut short(; a split image cannot be continued)?\n"
-            r"hint: the daemon of the host is down or starting; on the host: "
-            r"lxc info\n"
-        )
-        assert (result.status, result.stdout) == (7, b"")
-        assert re.fullmatch(pattern, result.stderr.decode())
-        assert len(exports) == (6, 1)[number]
-        assert names(to) == []
-
-    def test_a_digest_that_is_another(self, short: Path, to: Path) -> None:
-        other = "0" * 64
-        with RawHost(short / "sock", unified()) as host:
-            result = in_directory(to, host.path, other)
-        size = len(IMAGE)
-        line = f"devlxdctl: {other}: the {size} bytes that came have another SHA-256, {FINGERPRINT}\n"
-        assert result == Result(8, b"", line.encode())
-        assert names(to) == []
-
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-    @pytest.mark.parametrize("kind", ["unified", "split"])
-    def test_a_signal_cleans_up_and_ends_it(self, kind: str, number: int, short: Path, to: Path) -> None:
-        image = os.urandom(3 * PIECE_SIZE)
-        parts = (part("metadata", "m", b"m"), part("rootfs", "r", image))
-        given = unified(image)[:-9] if kind == "unified" else split(*parts)[:-99]
-        with Holding(short / "sock", given) as host:
-            argv = [PROGRAM, "--socket", str(host.path), "image", "export", "-o", str(to), FINGERPRINT]
-            with subprocess.Popen(
-                ["env", "--default-signal", *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-            ) as program:
-                deadline = time.monotonic() + 20
-                while len(names(to)) < (1 if kind == "unified" else 2):
-                    assert time.monotonic() < deadline
-                    time.sleep(0.01)
-                program.send_signal(number)
-                stdout, stderr = program.communicate(timeout=20)
-        assert Result(program.returncode, stdout, stderr) == Result(-number, b"", b"")
-        assert names(to) == []
-
-    def test_a_signal_that_is_ignored_stays_so(self, short: Path, to: Path) -> None:
-        with Holding(short / "sock", unified()[:-9]) as host:
-            argv = [PROGRAM, "--socket", str(host.path), "image", "export", "-o", str(to), FINGERPRINT]
-            with subprocess.Popen(
-                ["env", "--ignore-signal=HUP", *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-            ) as program:
-                assert host.sent.wait(20)
-                program.send_signal(signal.SIGHUP)
-                program.send_signal(signal.SIGTERM)
-                program.communicate(timeout=20)
-        assert program.returncode == -signal.SIGTERM
-        assert names(to) == []
+def test_directory_that_takes_no_files_exits_8(simulator: Simulator, fingerprints: list[str]) -> None:
+    result = run("image", "export", fingerprints[0], "-o", "/proc/self", socket=simulator.path)
+    assert result == failure(8, f"/proc/self/{fingerprints[0]}.tar: no such file or directory")
 
 
-class TestNoRoom:
-    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
-    @pytest.mark.parametrize("number", [0, 1])
-    def test_on_the_file_system(self, number: int, simulator: Simulator, to: Path) -> None:
-        fingerprint = fingerprints(simulator)[number]
-        script = 'mount -t tmpfs -o size=1m tmpfs "$1" && cd "$1" && shift && "$@"; s=$?; ls -A; exit $s'
-        command = [PROGRAM, "--socket", str(simulator.path), "image", "export", fingerprint]
-        done = subprocess.run(
-            ["unshare", "-m", "sh", "-c", script, "-", str(to), *command],
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-        name, size = ((f"{fingerprint}.tar", 1 << 20), (f"{fingerprint}.squashfs", (1 << 20) - 4096))[number]
-        line = f"devlxdctl: {name}: {NO_ROOM}, after {size} bytes\n"
-        assert Result(done.returncode, done.stdout, done.stderr) == Result(8, b"", line.encode())
-
-    def test_for_a_file_so_large(self, simulator: Simulator, to: Path) -> None:
-        fingerprint, *_ = fingerprints(simulator)
-        done = subprocess.run(
-            [PROGRAM, "--socket", simulator.path, "image", "export", fingerprint],
-            cwd=to,
-            capture_output=True,
-            timeout=60,
-            check=False,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)),
-        )
-        line = f"devlxdctl: {fingerprint}.tar: file too large, after {1 << 20} bytes\n"
-        assert Result(done.returncode, done.stdout, done.stderr) == Result(8, b"", line.encode())
-        assert names(to) == []
-
-    def test_in_a_directory_that_is_read_only(self, simulator: Simulator) -> None:
-        fingerprint, *_ = fingerprints(simulator)
-        result = run("image", "export", fingerprint, "-o", "/proc/self", socket=simulator.path)
-        line = f"devlxdctl: /proc/self/{fingerprint}.tar: no such file or directory\n"
-        assert result == Result(8, b"", line.encode())
-
-
-class TestStandardOutput:
-    def test_the_bytes(self, simulator: Simulator) -> None:
-        fingerprint, *_ = fingerprints(simulator)
-        result = run("image", "export", fingerprint, "-o", "-", socket=simulator.path)
-        assert (result.status, result.stderr) == (0, b"")
-        assert hashlib.sha256(result.stdout).hexdigest() == fingerprint
-
-    def test_they_are_out_before_they_are_verified(self, short: Path) -> None:
-        with RawHost(short / "sock", unified()) as host:
-            result = run("image", "export", "0" * 64, "-o", "-", socket=simulator.path)
-        assert (result.status, result.stdout) == (8, IMAGE)
-
-    def test_a_lost_connection_is_continued(self, short: Path) -> None:
-        def script(request: bytes) -> bytes:
-            return rest(request) if b"\r\nRange: " in request else unified()[:-500]
-
-        with RawHost(short / "sock", script) as host:
-            assert run("image", "export", FINGERPRINT, "-o", "-", socket=simulator.path) == Result(
-                0, IMAGE, b""
-            )
-
-    @pytest.mark.parametrize(
-        ("redirection", "status", "line"),
-        [
-            (">/dev/full", 8, f"devlxdctl: stdout: {NO_ROOM}\n"),
-            (">&-", 8, "devlxdctl: stdout: it is closed\n"),
-            ("| head -c 1 >/dev/null; exit ${PIPESTATUS[0]}", 128 + signal.SIGPIPE, ""),
-        ],
-    )
-    def test_that_cannot_be_written(
-        self, redirection: str, status: int, line: str, simulator: Simulator
-    ) -> None:
-        fingerprint, *_ = fingerprints(simulator)
-        command = f"{PROGRAM} --socket {simulator.path} image export {fingerprint} -o - {redirection}"
-        done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60, check=False)
-        assert Result(done.returncode, done.stdout, done.stderr) == Result(status, b"", line.encode())
-
-
-class TestTerminal:
-    """The program with a terminal as its stderr, or its stdout."""
-
-    def run(self, host: Path, *argv: str, stdout: bool = False) -> tuple[int, bytes, str]:
-        """Its status, its stdout (nothing where that is the terminal), and what the terminal got."""
-        terminal, other = pty.openpty()
-        with subprocess.Popen(
-            [PROGRAM, "--socket", simulator, "image", "export", *argv],
-            env={"TERM": "xterm", "COLUMNS": "80"},
-            stdout=other if stdout else subprocess.PIPE,
-            stderr=other,
-        ) as program:
-            os.close(other)
-            shown = b""
-            while chunk := self._read(terminal):
-                shown += chunk
-            os.close(terminal)
-            written = program.stdout.read() if program.stdout is not None else b""
-        return program.returncode, written, shown.decode()
-
-    @staticmethod
-    def _read(terminal: int) -> bytes:
-        try:
-            return os.read(terminal, 65536)
-        except OSError:  # the end of a terminal is an error
-            return b""
-
-    @pytest.mark.parametrize(("number", "shown"), [(0, r"\d/3\.0 MB"), (1, r"\d+ bytes|\d MB")])
-    def test_the_progress(self, number: int, shown: str, simulator: Simulator, to: Path) -> None:
-        fingerprint = fingerprints(simulator)[number]
-        status, written, screen = self.run(simulator.path, fingerprint, "-o", str(to))
-        assert (status, written.count(b"\n")) == (0, number + 1)
-        assert re.search(shown, screen)
-        assert "\x1b[?25h" in screen, "the cursor is back"
-
-    def test_quiet(self, simulator: Simulator, to: Path) -> None:
-        fingerprint, *_ = fingerprints(simulator)
-        assert self.run(simulator.path, fingerprint, "-q", "-o", str(to))[2] == ""
-
-    def test_the_bytes_do_not_go_there(self, simulator: Simulator) -> None:
-        fingerprint, *_ = fingerprints(simulator)
-        status, _, screen = self.run(simulator.path, fingerprint, "-o", "-", stdout=True)
-        assert status == 2
-        assert "Error: -o -: standard output is a terminal.\r\n" in screen
-        assert simulator.requests == []
-
-    def test_a_record_of_the_log_stands_above_the_bar(self, short: Path, to: Path) -> None:
-        def script(request: bytes) -> bytes:
-            return rest(request) if b"\r\nRange: " in request else unified()[:-500]
-
-        with RawHost(short / "sock", script) as host:
-            _, _, screen = self.run(simulator.path, FINGERPRINT, "-o", str(to))
-        assert "the answer was cut short; it is continued after" in re.sub(r"\s+", " ", screen)
-
-
-@pytest.mark.parametrize("shape", ["unified", "split"])
-def test_the_memory_does_not_grow_with_the_image(shape: str, short: Path, to: Path) -> None:
-    """From an image on that fills what is kept of it on the way."""
-    (short / "guest.yaml").write_text(
+@pytest.mark.parametrize("kind", ["unified", "split"])
+def test_memory_does_not_grow_with_the_size_of_the_image(
+    kind: str, socket_directory: Path, image_directory: Path
+) -> None:
+    (socket_directory / "guest.yaml").write_text(
         "config: {security.devlxd.images: 'true'}\n"
-        f"simulator: {{images: [{{size: 20MB, type: {shape}}}, {{size: 80MB, type: {shape}}}]}}\n"
+        f"simulator: {{images: [{{size: 20MB, type: {kind}}}, {{size: 80MB, type: {kind}}}]}}\n"
     )
-    # In a process between, since a child begins with the peak of its parent.
+    # In a process in between: a child starts with the peak of its parent.
     code = (
         "import resource, subprocess, sys\n"
         "subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)\n"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     )
-    peaks = []
-    with Simulator(short / "sock", short / "guest.yaml") as host:
-        for fingerprint in fingerprints(host):
-            argv = [PROGRAM, "--socket", str(host.path), "image", "export", fingerprint, "-o", str(to)]
+    peaks = []  # MiB
+    with Simulator(socket_directory / "sock", socket_directory / "guest.yaml") as simulator:
+        for image in simulator.show()["images"]:
+            argv = [PROGRAM, "--socket", str(simulator.path), "image", "export", image["fingerprint"]]
             done = subprocess.run(
-                [sys.executable, "-c", code, *argv], env={}, capture_output=True, timeout=60, check=True
+                [sys.executable, "-c", code, *argv, "-o", str(image_directory)],
+                env={},
+                capture_output=True,
+                timeout=60,
+                check=True,
             )
             peaks.append(int(done.stdout) // 1024)
-    assert peaks[1] <= peaks[0] + 8, "MiB"
+    assert peaks[1] <= peaks[0] + 8
     assert max(peaks) <= 48
-
-
-def test_nothing_of_it_is_imported_for_help(simulator: Simulator) -> None:
-    done = subprocess.run(
-        [PROGRAM, "image", "export", "--help"],
-        env={"PYTHONPROFILEIMPORTTIME": "1"},
-        capture_output=True,
-        timeout=60,
-        check=True,
-    )
-    loaded = {line.rpartition(b"|")[2].strip() for line in done.stderr.splitlines()}
-    assert loaded & {b"rich", b"requests", b"multipart", b"hashlib", b"devlxdctl.images"} == set()
-
-
-def test_a_socket_of_its_own_kind_is_named(short: Path, to: Path) -> None:
-    """The words of the hint follow from the socket before anything is asked."""
-    (short / "incus").mkdir()
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(short / "incus" / "sock"))
-        result = in_directory(to, short / "incus" / "sock", "abc")
-    assert b"incus image list --columns lF" in result.stderr
