@@ -197,6 +197,8 @@ def root_cause(error: BaseException) -> BaseException:
         error = inner
     if isinstance(error, lower.TimeoutError):
         return TimeoutError()
+    if isinstance(error, IncompleteRead):
+        return error  # urllib3's own is one of the standard library, too
     if isinstance(error, lower.HTTPError):
         return HTTPException(str(error))
     if type(error) is BadStatusLine and not str(error.args[0]).endswith("\n"):
