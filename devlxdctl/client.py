@@ -175,7 +175,8 @@ class Client:
         retry = self._retry()
         matching, named = self._keys.select(patterns, retry)
         found = self._read_named(named, optional, retry)
-        for key, value in self._keys.read_readable(set(matching) - set(found), retry):
+        rest = [key for key in matching if key not in found]
+        for key, value in self._keys.read_readable(rest, retry):
             if value is not None:
                 found[key] = value
         return dict(sorted(found.items()))
