@@ -184,7 +184,7 @@ class Client:
     def config_get(self, key: str, *, default: str | None = None) -> str:
         """Return the value of one config key.
 
-        `default` stands for a key that is not set; without it, that raises `NotFound`. A key that guests
+        `default` is returned for a key that is not set; without it, that raises `NotFound`. A key that guests
         cannot read raises `PermissionDenied` in any case.
         """
         return self.config_get_many([key], default=default)[key]
@@ -192,7 +192,7 @@ class Client:
     def config_get_many(self, keys: Iterable[str], *, default: str | None = None) -> dict[str, str]:
         """Return the values of `keys`, in their order, reading several at a time.
 
-        `default` stands for keys that are not set; without it, `NotFound` names all of them.
+        `default` is the value of keys that are not set; without it, `NotFound` names all of them.
         """
         return self._keys.read_named(list(keys), default, self._retry())
 

@@ -1,4 +1,4 @@
-"""What all tests use: short directories for sockets, and the installed program as a user runs it."""
+"""Fixtures for all tests, and the settings that make every test run independent of its environment."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ from tests.hosts.fixtures import incus_host, lxd_host, real_host
 __all__ = ["incus_host", "lxd_host", "real_host"]
 
 REQUIRED = "DEVLXDCTL_REQUIRE_HOSTS"
-"""Where this is 1 in the environment, as in CI, everything can run and must: a skip is a failure."""
+"""If this variable is 1, as in CI, a skipped test counts as failed."""
 
 
 def pytest_configure() -> None:
-    # Who starts the tests in the background or under nohup has signals ignored, and so would every program
-    # that they start have.
+    # A test run in the background or under nohup has ignored signals, which programs would inherit.
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is signal.SIG_IGN:
             default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
@@ -52,6 +51,6 @@ def short(socket_directory: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
+def _unset_devlxd_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("DEVLXD_")]:
         monkeypatch.delenv(name)

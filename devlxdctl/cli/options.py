@@ -201,7 +201,8 @@ class UnknownCommand(click.UsageError):
 
     def __init__(self, name: str, names: list[str], ctx: click.Context) -> None:
         super().__init__(f"no such command {name!r}", ctx)
-        self.hint = suggestion(name, names)
+        # Lower than for options, so that three letters of which two are swapped are similar.
+        self.hint = suggestion(name, names, cutoff=0.6)
 
 
 class MissingCommand(click.UsageError):
@@ -212,11 +213,11 @@ class MissingCommand(click.UsageError):
         click.echo(self.ctx.get_help(), file=file, err=True)
 
 
-def suggestion(word: str, words: list[str]) -> str | None:
+def suggestion(word: str, words: list[str], cutoff: float = 0.7) -> str | None:
     """Return a question with the words that are similar to `word`, None without any."""
     from difflib import get_close_matches
 
-    similar = get_close_matches(word, words, cutoff=0.7)
+    similar = get_close_matches(word, words, cutoff=cutoff)
     return f"did you mean {' or '.join(sorted(similar))}?" if similar else None
 
 

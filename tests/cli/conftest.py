@@ -1,4 +1,4 @@
-"""A simulated host with a small instance, for tests of what the commands print."""
+"""A simulated host with an instance that has config keys, devices and an image."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from devlxdctl.simulator import Simulator
+from tests.cli.background import Programs
 
 GUEST = r"""
 config:
@@ -20,6 +21,7 @@ config:
     #cloud-config
     packages: [nginx]
   limits.cpu: "2"
+  security.devlxd.images: "true"
 devices:
   root:
     path: /
@@ -39,18 +41,32 @@ devices:
     type: disk
 simulator:
   location: host1
+  pro: available
+  images: [{size: 3MB}]
 """
 
 
 @pytest.fixture
-def guest(short: Path) -> Path:
-    path = short / "guest.yaml"
-    path.write_text(GUEST)
-    return path
+def simulator(socket_directory: Path) -> Iterator[Simulator]:
+    """LXD 6 with that instance."""
+    guest = socket_directory / "guest.yaml"
+    guest.write_text(GUEST)
+    (socket_directory / "lxd").mkdir()
+    with Simulator(socket_directory / "lxd" / "sock", guest, "lxd-6") as simulator:
+        yield simulator
 
 
 @pytest.fixture
-def simulator(short: Path, guest: Path) -> Iterator[Simulator]:
-    (short / "lxd").mkdir()
-    with Simulator(short / "lxd" / "sock", guest, "lxd-6") as host:
-        yield host
+def programs(simulator: Simulator) -> Iterator[Programs]:
+    """Runs of `devlxdctl` in the background, with the socket of `simulator`."""
+    programs = Programs(simulator)
+    yield programs
+    programs.close()
+
+
+@pytest.fixture
+def image_directory(socket_directory: Path) -> Path:
+    """An empty directory for exported images."""
+    path = socket_directory / "images"
+    path.mkdir()
+    return path

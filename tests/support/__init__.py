@@ -1,1 +1,1 @@
-"""What tests share: running the program, hosts that send given bytes, terminals."""
+"""Helpers of the tests: running the program, servers that send given bytes, terminals."""

@@ -1,4 +1,4 @@
-"""A real shell at a real terminal, with the completions of this checkout, as somebody who types sees it."""
+"""Programs and shells on a pseudo-terminal, as a person who types sees them."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ import select
 import shutil
 import signal
 import struct
+import subprocess
 import sys
 import termios
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-PROMPT = b"ready> "
-_LIMIT = 20.0
+from tests.support.program import PROGRAM, REPOSITORY
+
+PROMPT: Final = b"ready> "
+_TIMEOUT: Final = 20.0
 _T = TypeVar("_T", bound="Terminal")
 
-# At a TAB, the program. At the end of a line, what the line's words were.
+# The program is started at a TAB only. When the line is entered, its words are printed instead.
 _STAND_IN = """#!/bin/sh
 [ -z "$_DEVLXDCTL_COMPLETE" ] || exec {program} "$@"
 printf '\\n<<'
@@ -57,10 +59,10 @@ _SETTINGS = {
 
 
 class Terminal:
-    """A program at a terminal of its own, wide enough that no line is broken where a test looks for it."""
+    """A program on its own pseudo-terminal, which is so wide that it wraps no line a test looks for."""
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path = Path("/")) -> None:
-        """Starts it and waits for its prompt."""
+        """Start the program and wait for its prompt."""
         self.screen = b""
         self._pid, self._terminal = pty.fork()
         if self._pid == 0:
@@ -83,28 +85,31 @@ class Terminal:
         os.close(self._terminal)
 
     def type(self, keys: str) -> None:
-        """Presses these keys."""
+        """Type these keys."""
         os.write(self._terminal, keys.encode())
 
     def until(self, pattern: bytes) -> re.Match[bytes]:
-        """Reads until the screen shows `pattern`, and takes all up to its end off. Bounded."""
-        end = time.monotonic() + _LIMIT
+        """Read until the screen matches `pattern`, and remove everything up to the end of the match.
+
+        Raises `TimeoutError` after 20 seconds.
+        """
+        deadline = time.monotonic() + _TIMEOUT
         while (found := re.search(pattern, self.screen, re.DOTALL)) is None:
-            ready, _, _ = select.select([self._terminal], [], [], max(0, end - time.monotonic()))
+            ready, _, _ = select.select([self._terminal], [], [], max(0, deadline - time.monotonic()))
             if not ready:
-                raise TimeoutError(f"no {pattern!r} within {_LIMIT:g} s: {self.screen!r}")
+                raise TimeoutError(f"no {pattern!r} after {_TIMEOUT:g} s: {self.screen!r}")
             self.screen += os.read(self._terminal, 65536)
         self.screen = self.screen[found.end() :]
         return found
 
     def run(self, line: str) -> str:
-        """What a line shows, from its echo to the next prompt, as text."""
+        """Enter a line and return what is printed from its echo to the next prompt."""
         self.type(line + "\r")
         self.until(rb"\r\n")
         return self.until(rb"(.*?)" + re.escape(PROMPT))[1].decode().replace("\r\n", "\n")
 
     def words(self, keys: str) -> str:
-        """The words of the line after these keys, as `devlxdctl` then gets them: `[config][get]`."""
+        """Enter a line and return the arguments that `devlxdctl` gets, such as `[config][get]`."""
         self.type(keys + "\r")
         found = self.until(rb"<<(.*?)>>")[1].decode()
         self.until(re.escape(PROMPT))
@@ -112,7 +117,7 @@ class Terminal:
 
 
 class Shell(Terminal):
-    """One of bash, zsh, fish. Skips the test where it is not installed."""
+    """A shell with the completions of this checkout: bash, zsh or fish. Skips the test without that shell."""
 
     def __init__(self, name: str, home: Path, program: str, env: Mapping[str, str]) -> None:
         path = shutil.which(name)
@@ -137,8 +142,56 @@ class Shell(Terminal):
         super().__init__([path, *(word.format(home=home) for word in argv)], environment, home)
 
 
+class Screen(NamedTuple):
+    """How a program on a terminal ended, what it wrote to the terminal, and what to a piped stdout."""
+
+    status: int
+    text: str
+    stdout: bytes
+
+
+def run_on_terminal(
+    *argv: str | Path,
+    socket: Path | str,
+    columns: int = 80,
+    env: Mapping[str, str] | None = None,
+    pipe_stdout: bool = False,
+) -> Screen:
+    """Run the installed `devlxdctl` with a terminal as its stdin, stdout and stderr.
+
+    With `pipe_stdout`, stdout is a pipe. The line ends of the terminal are newlines in `text`.
+    """
+    terminal, other_end = pty.openpty()
+    environment = {"DEVLXD_SOCKET": str(socket), "TERM": "xterm", "COLUMNS": str(columns), **(env or {})}
+    written = b""
+    try:
+        with subprocess.Popen(
+            [PROGRAM, *argv],
+            stdin=other_end,
+            stdout=subprocess.PIPE if pipe_stdout else other_end,
+            stderr=other_end,
+            env=environment,
+        ) as program:
+            os.close(other_end)
+            try:
+                while chunk := os.read(terminal, 65536):
+                    written += chunk
+            except OSError:  # EIO, when the last writer has closed the terminal
+                pass
+            stdout = program.stdout.read() if program.stdout is not None else b""
+            status = program.wait(30)
+    finally:
+        os.close(terminal)
+    return Screen(status, written.decode().replace("\r\n", "\n"), stdout)
+
+
+def without_colors(text: str) -> str:
+    """Return `text` without the escape sequences that set colors and styles."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
 def main() -> None:
-    """`python -m tests.support.terminal SHELL KEYS`: what a terminal shows, for transcripts."""
+    """`python -m tests.support.terminal SHELL KEYS...`: print the arguments after these keys."""
     import tempfile
 
     name, *lines = sys.argv[1:]

@@ -84,4 +84,4 @@ def _format_statuses() -> str:
         textwrap.fill(text, 78, initial_indent=f"{int(status):>3}  ", subsequent_indent="     ")
         for status, text in STATUSES.items()
     ]
-    return "\n".join([*lines, "", SIGNALS, ""])
+    return "\n".join([*lines, "", textwrap.fill(SIGNALS, 78), ""])

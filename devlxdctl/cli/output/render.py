@@ -146,7 +146,7 @@ def _dumps(data: Any, **options: Any) -> str:
 
 
 def _escape_surrogates(text: str) -> str:
-    """JSON that is UTF-8: a single surrogate, which stands for a byte that is not UTF-8, is escaped."""
+    """JSON that is UTF-8: single surrogates, which are bytes that are not UTF-8, are escaped."""
     return re.sub("[\ud800-\udfff]", _json_escape, text)
 
 

@@ -1,4 +1,4 @@
-"""What the commands cost their host: how many requests each makes, over how many connections."""
+"""How many requests each command sends, over how many connections."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ KEYS = [
     "/1.0/config/user.with%20space%2Fand%2525",
 ]
 VALUES = ["/1.0", "/1.0/config", *KEYS]
-"""All keys and values. The state is asked for since one of the keys cannot be read in virtual machines."""
+"""The requests for all keys with their values. The state says whether the key with / and % can be read."""
 
-CONNECTIONS = 6
+MAX_CONNECTIONS = 6
 
 
 @pytest.mark.parametrize(
     "argv",
     ["--version", "--help", "config ls --help", "config nope", "state --nope", "image export abc"],
 )
-def test_what_needs_no_host_asks_none(argv: str, simulator: Simulator) -> None:
+def test_usage_errors_and_help_open_no_connection(argv: str, simulator: Simulator) -> None:
     run(*argv.split(), socket=simulator.path)
     assert simulator.connections == 0
 
@@ -53,7 +53,7 @@ def test_what_needs_no_host_asks_none(argv: str, simulator: Simulator) -> None:
         ("pro token", ["/1.0/ubuntu-pro/token"]),
     ],
 )
-def test_one_connection_is_enough(argv: str, paths: list[str], simulator: Simulator) -> None:
+def test_command_needs_these_requests_over_one_connection(argv: str, paths: list[str], simulator: Simulator) -> None:
     run(*argv.split(), socket=simulator.path)
     assert [path for _, path, _ in simulator.requests] == paths
     assert simulator.connections == 1
@@ -70,10 +70,10 @@ def test_one_connection_is_enough(argv: str, paths: list[str], simulator: Simula
         ("dump", ["/", *VALUES, "/1.0/devices", "/1.0/meta-data"]),
     ],
 )
-def test_many_keys_are_read_once_each(argv: str, paths: list[str], simulator: Simulator) -> None:
+def test_command_reads_each_of_many_keys_once_over_six_connections(argv: str, paths: list[str], simulator: Simulator) -> None:
     assert run(*argv.split(), socket=simulator.path).status == 0
     assert sorted(path for _, path, _ in simulator.requests) == sorted(paths)
-    assert simulator.connections <= min(len(paths), CONNECTIONS)
+    assert simulator.connections <= min(len(paths), MAX_CONNECTIONS)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_many_keys_are_read_once_each(argv: str, paths: list[str], simulator: Si
         ("wait device eth0", ["/1.0/events?type=device", "/1.0/devices"]),
     ],
 )
-def test_to_wait_takes_a_connection_for_events_and_one_to_read(
+def test_wait_opens_one_connection_for_events_and_one_to_read(
     argv: str, paths: list[str], simulator: Simulator
 ) -> None:
     assert run(*argv.split(), socket=simulator.path).status == 0
