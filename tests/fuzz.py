@@ -1,111 +1,159 @@
-"""``python -m tests.fuzz SECONDS``: a coverage-guided fuzzer for all that reads what a host sends.
+"""`python -m tests.fuzz SECONDS`: a coverage-guided fuzzer for everything that parses what a host sends.
 
-Needs the extra `fuzz`. Where anything but a `DevLXDError` comes out it ends with an error, and writes the
-input into a file here. What it finds becomes a test.
+Needs the extra `fuzz`. Ends with an error on any exception other than a `DevLXDError`, and writes the input
+to a file in the current directory. Each finding becomes a test.
 """
 
 from __future__ import annotations
 
 import importlib
-import io
 import json
+import socket
 import sys
-from types import SimpleNamespace
+import tempfile
+import threading
+from pathlib import Path
 from typing import Any
 
-atheris: Any = importlib.import_module("atheris")  # an extra that is not always there
+atheris: Any = importlib.import_module("atheris")  # by name, since mypy runs without this extra
 
 with atheris.instrument_imports(include=["devlxdctl", "http.client", "multipart"]):
-    from http.client import HTTPResponse
-
-    import urllib3
+    from urllib3 import HTTPHeaderDict
+    from urllib3 import HTTPResponse as LibraryResponse
 
     from devlxdctl.atomic_files import safe_file_name
     from devlxdctl.cli.commands.events import _event_line
     from devlxdctl.cli.output.render import Table, compact_json, tab_separated
     from devlxdctl.cli.output.stdio import escape
+    from devlxdctl.config.environment import environment_variables, format_assignments
     from devlxdctl.errors import DevLXDError
     from devlxdctl.events.stream import Event
     from devlxdctl.events.watch import PendingKeys, Source
+    from devlxdctl.http.endpoints import CONFIG_KEY
     from devlxdctl.http.error_mapping import error_from_exception, error_from_status
-    from devlxdctl.http.messages import Answer, Request, parse_strict_json
-    from devlxdctl.http.streaming import Stream
-    from devlxdctl.images.export import _file_name, _parts
+    from devlxdctl.http.limits import LimitedResponse, LimitedSocket
+    from devlxdctl.http.messages import Request, Response, parse_strict_json
+    from devlxdctl.http.streaming import StreamedResponse
+    from devlxdctl.images.multipart import file_name, split_parts
 
-QUESTION = Request("GET", "/1.0/config/user.a", "key", key="user.a")
+REQUEST = Request("GET", "/1.0/config/user.a", CONFIG_KEY, object="user.a")
+READ_TIMEOUT = 15.0
 
 
-def stream(data: bytes, question: Request = QUESTION) -> Stream:
-    """The answer with these bytes, read as a session reads it."""
+class ServedSocket:
+    """A listening socket whose connections get the given bytes, then the end of the stream."""
+
+    def __init__(self, directory: str) -> None:
+        self.path = str(Path(directory) / "sock")
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(self.path)
+        self._listener.listen(1)
+
+    def connect(self, data: bytes) -> LimitedSocket:
+        client = LimitedSocket()
+        client.connect(self.path)
+        server, _ = self._listener.accept()
+
+        def send() -> None:
+            with server:
+                try:
+                    server.sendall(data)
+                except OSError:  # the client has rejected the response
+                    return
+
+        threading.Thread(target=send).start()
+        return client
+
+
+SERVED = ServedSocket(tempfile.mkdtemp(prefix="devlxdctl-fuzz-"))
+
+
+def streamed_response(data: bytes) -> StreamedResponse:
+    """Return the response in `data`, read as a session reads it."""
+    connection = SERVED.connect(data)
     try:
-        low: Any = HTTPResponse(SimpleNamespace(makefile=lambda mode: io.BytesIO(data)))  # type: ignore[arg-type]
+        low = LimitedResponse(connection, method="GET")
         low.begin()
-        headers = urllib3.HTTPHeaderDict(low.msg.items())
-        raw = urllib3.HTTPResponse(
-            low, headers, low.status, preload_content=False, original_response=low, request_method="GET"
-        )
     except Exception as error:
-        raise error_from_exception(error, "/sock", question.endpoint, 15) from error
-    response: Any = SimpleNamespace(status_code=low.status, headers=headers, raw=raw, close=raw.close)
-    return Stream(response, question, "/sock", 15)
+        connection.close()
+        raise error_from_exception(error, SERVED.path, CONFIG_KEY, READ_TIMEOUT) from error
+    connection.close()  # the response keeps it open until it is closed
+    response = LibraryResponse(
+        low,
+        HTTPHeaderDict(low.msg.items()),
+        low.status,
+        preload_content=False,
+        original_response=low,
+        request_method="GET",
+    )
+    return StreamedResponse(response, REQUEST, SERVED.path, READ_TIMEOUT)
 
 
-def an_answer(data: bytes) -> None:
-    found = stream(data)
-    body = found.read()
-    if found.status != 200:
-        raise error_from_status(Answer(found.status, found.media_type, body), QUESTION, "/sock")
+def fuzz_response(data: bytes) -> None:
+    with streamed_response(data) as found:
+        body = found.read()
+        if found.status != 200:
+            response = Response(found.status, found.media_type, body)
+            raise error_from_status(response, REQUEST, SERVED.path, None)
 
 
-def a_document(data: bytes) -> None:
+def fuzz_document(data: bytes) -> None:
     try:
         document = parse_strict_json(data)
-    except (ValueError, RecursionError):  # said as what they are
+    except (ValueError, RecursionError):
         return
     assert parse_strict_json(compact_json(document).encode()) == document
 
 
-def an_event(data: bytes) -> None:
+def fuzz_event(data: bytes) -> None:
     text = data.decode("utf-8", "surrogateescape").rstrip("\n")
     _event_line(Event(text))
-    hints: PendingKeys[str] = PendingKeys(Source("config", "key", lambda key: True, lambda wanted: {}))
-    hints.put(Event(text))
-    hints.take()
+    pending = PendingKeys(Source[str]("config", "key", lambda key: True, dict, lambda wanted: ()))
+    pending.put(Event(text))
+    pending.take()
 
 
-def an_image(data: bytes) -> None:
-    for _ in _parts(stream(b"HTTP/1.1 200 OK\r\n" + data, QUESTION), "image"):
-        continue
+def fuzz_image(data: bytes) -> None:
+    with streamed_response(b"HTTP/1.1 200 OK\r\n" + data) as found:
+        for _ in split_parts(found, "image", 4096):
+            continue
 
 
-def a_name(data: bytes) -> None:
-    text = data.decode("latin-1")
-    name = safe_file_name(_file_name(text), "otherwise")
+def fuzz_file_name(data: bytes) -> None:
+    name = safe_file_name(file_name(data.decode("latin-1")), "default")
     assert "/" not in name and "\0" not in name and not name.startswith((".", "-")) and name
 
 
-def a_value(data: bytes) -> None:
+def fuzz_value(data: bytes) -> None:
     text = data.decode("utf-8", "surrogateescape")
-    environment_variables({f"user.{text}": text})
+    format_assignments(environment_variables({f"user.{text}": text})).encode("utf-8", "surrogateescape")
     escape(text).encode()
     tab_separated(Table(None, ("A",), [[text]])).encode()
     json.loads(compact_json({text: text}))
 
 
-TARGETS = (an_answer, a_document, an_event, an_image, a_name, a_value)
+TARGETS = (fuzz_response, fuzz_document, fuzz_event, fuzz_image, fuzz_file_name, fuzz_value)
 SEEDS = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: 3\r\n\r\nabc",
-    b'{"type":"config","metadata":{"key":"user.a","value":"b"}}',
-    b'{"type":"config","metadata":{"key":"user.a","value":"b"}}',
-    b"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 99\r\n\r\n--x\r\nContent-Disposition: "
-    b'form-data; name="metadata"; filename="m"\r\n\r\nabc\r\n--x--\r\n',
-    b'inline;filename="a b"',
-    b"a'b\\\n\x1b",
+    (
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: 3\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nX: y\r\n\r\n",
+        b"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n"
+        b'{"error":"x"}',
+    ),
+    (b'{"type":"config","metadata":{"key":"user.a","value":"b"}}',),
+    (b'{"type":"config","metadata":{"key":"user.a","value":"b"}}',),
+    (
+        b"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 99\r\n\r\n--x\r\n"
+        b'Content-Disposition: form-data; name="metadata"; filename="m"\r\n\r\nabc\r\n--x--\r\n',
+    ),
+    (b'inline;filename="a b"',),
+    (b"a'b\\\n\x1b",),
 )
+"""Valid inputs of each target."""
 
 
-def one(data: bytes) -> None:
-    """One input: its first byte says who reads the rest."""
+def fuzz_one(data: bytes) -> None:
+    """Pass one input to a target. Its first byte selects the target."""
     if not data:
         return
     try:
@@ -116,14 +164,12 @@ def one(data: bytes) -> None:
 
 def main() -> None:
     seconds = sys.argv[1] if len(sys.argv) > 1 else "60"
-    import tempfile
-    from pathlib import Path
-
     with tempfile.TemporaryDirectory() as corpus:
-        for number, seed in enumerate(SEEDS):
-            Path(corpus, str(number)).write_bytes(bytes([number]) + seed)
+        for number, seeds in enumerate(SEEDS):
+            for index, seed in enumerate(seeds):
+                Path(corpus, f"{number}-{index}").write_bytes(bytes([number]) + seed)
         # The fuzzer ends this process itself.
-        atheris.Setup([sys.argv[0], f"-max_total_time={seconds}", "-print_final_stats=1", corpus], one)
+        atheris.Setup([sys.argv[0], f"-max_total_time={seconds}", "-print_final_stats=1", corpus], fuzz_one)
         atheris.Fuzz()
 
 

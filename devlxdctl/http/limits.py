@@ -11,6 +11,11 @@ import io
 import re
 import socket
 import time
+from email.errors import (
+    FirstHeaderLineIsContinuationDefect,
+    InvalidHeaderDefect,
+    MissingHeaderBodySeparatorDefect,
+)
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 from typing import Any, Final
 
@@ -25,6 +30,11 @@ MAX_FRAMING: Final = 64 * 1024
 
 _BUFFER: Final = 64 * 1024  # bytes; hosts send 32 KiB of an image at a time
 _CHUNK_HEADER: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;.*)?\r?\n", re.DOTALL)
+_HEAD_DEFECTS: Final = (
+    FirstHeaderLineIsContinuationDefect,
+    InvalidHeaderDefect,
+    MissingHeaderBodySeparatorDefect,
+)
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -127,9 +137,24 @@ class LimitedResponse(HTTPResponse):
         self._check_head()
         self._lines.in_body = True
 
+    def _get_chunk_left(self) -> int | None:
+        # Called before each chunk. The standard library discards any two bytes after the chunk before.
+        if self.chunk_left == 0:
+            self._socket.count_framing(2)
+            end = self.fp.read(2)
+            if len(end) < 2:
+                raise IncompleteRead(end)
+            if end != b"\r\n":
+                raise HTTPException("chunk without its end")
+            self.chunk_left = None
+        left: int | None = super()._get_chunk_left()  # type: ignore[misc]
+        return left
+
     def _check_head(self) -> None:
-        if not all(_HEADER_NAME.fullmatch(name) for name in self.headers):
-            raise HTTPException("invalid header name")
+        # At a line that is no header, the standard library stops, and drops the headers after it.
+        is_complete = not any(isinstance(defect, _HEAD_DEFECTS) for defect in self.headers.defects)
+        if not is_complete or not all(_HEADER_NAME.fullmatch(name) for name in self.headers):
+            raise HTTPException("invalid header")
         lengths = set(self.headers.get_all("Content-Length", ()))
         if len(lengths) > 1 or not all(re.fullmatch("[0-9]{1,18}", length.strip()) for length in lengths):
             raise HTTPException("invalid Content-Length")

@@ -43,12 +43,9 @@ def test_ready_lost_by_a_restart_before_the_read_back_is_reported_again(socket_d
     assert raw_host.requests[0].endswith(b'\r\n\r\n{"state":"Ready"}')
 
 
-def test_ready_is_read_back_twice_after_a_retry(
-    socket_directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("not_in_nested_container")
+def test_ready_is_read_back_twice_after_a_retry(socket_directory: Path) -> None:
     """A daemon that has just restarted accepts Ready, confirms it, and loses it a moment later."""
-    # In a container inside a guest, which can be where the tests run, status 500 is not retried.
-    monkeypatch.setattr("devlxdctl.http.error_mapping.is_nested_container", lambda: False)
     script = in_turn(STARTING, ACCEPTED, READY, STARTED, ACCEPTED, READY)
     with RawHost(socket_directory / "sock", script) as raw_host, Client(raw_host.path) as client:
         client.set_ready()
