@@ -235,6 +235,8 @@ def wait_for_config(
     if is_glob(key):
         raise InvalidRequest(key, "is a pattern, expected a key")
     retry = _wait_policy(session, timeout)
+    if not key.startswith(NAMESPACES):
+        reader.read_named([key], "", retry)  # raises what a full read would skip: guests cannot read the key
 
     def holds(found: str | None) -> bool:
         return found is None if gone else found is not None and value in (None, found)

@@ -47,7 +47,7 @@ class RetryPolicy:
         self._started = time.monotonic()
         self._forever = wait == math.inf
         self._accept_403 = False
-        self._responded = False
+        self._responded = self._succeeded = False
         self.retries = 0
         """How many requests were sent again."""
 
@@ -77,7 +77,7 @@ class RetryPolicy:
             start = time.monotonic()
             try:
                 result = attempt(request)
-                self._responded = True
+                self._responded = self._succeeded = True
                 return result
             except DevLXDError as error:
                 self._responded = self._responded or error.http_status is not None
@@ -117,7 +117,9 @@ class RetryPolicy:
             # A socket that responded before is missing because the host restarts or the API is switched off.
             return (waits or self._responded) and can_appear(error)
         if isinstance(error, HostUnavailable):
-            retryable = is_restart(error, request.endpoint) or (waits and error.http_status != 500)
+            # A host that cannot identify this process never succeeds: after a success, 500 is a restart.
+            retryable = is_restart(error, request.endpoint, self._succeeded)
+            retryable = retryable or (waits and error.http_status != 500)
             return retryable and (request.idempotent or not was_sent(error))
         return self._accept_403 and isinstance(error, PermissionDenied) and error.http_status == 403
 

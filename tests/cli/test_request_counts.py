@@ -53,7 +53,9 @@ def test_usage_errors_and_help_open_no_connection(argv: str, simulator: Simulato
         ("pro token", ["/1.0/ubuntu-pro/token"]),
     ],
 )
-def test_command_needs_these_requests_over_one_connection(argv: str, paths: list[str], simulator: Simulator) -> None:
+def test_command_needs_these_requests_over_one_connection(
+    argv: str, paths: list[str], simulator: Simulator
+) -> None:
     run(*argv.split(), socket=simulator.path)
     assert [path for _, path, _ in simulator.requests] == paths
     assert simulator.connections == 1
@@ -70,7 +72,9 @@ def test_command_needs_these_requests_over_one_connection(argv: str, paths: list
         ("dump", ["/", *VALUES, "/1.0/devices", "/1.0/meta-data"]),
     ],
 )
-def test_command_reads_each_of_many_keys_once_over_six_connections(argv: str, paths: list[str], simulator: Simulator) -> None:
+def test_command_reads_each_of_many_keys_once_over_six_connections(
+    argv: str, paths: list[str], simulator: Simulator
+) -> None:
     assert run(*argv.split(), socket=simulator.path).status == 0
     assert sorted(path for _, path, _ in simulator.requests) == sorted(paths)
     assert simulator.connections <= min(len(paths), MAX_CONNECTIONS)

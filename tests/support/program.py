@@ -12,7 +12,9 @@ from typing import Final, NamedTuple
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 PROGRAM: Final = str(Path(sys.executable).with_name("devlxdctl"))
 
-OBEY_FILE_MODES: Final = ("setpriv", "--bounding-set=-dac_override") if os.geteuid() == 0 else ()
+OBEY_FILE_MODES: Final = (
+    ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+)
 """The words before a command that make file modes apply to it, as they do not to root."""
 
 

@@ -72,7 +72,9 @@ def _header(response: RawResponse, name: str) -> Value:
     with response:
         for each, value in response.headers:
             if each.lower() == name.lower():
-                return Value(value, value)
+                # The library decodes each byte to one character.
+                text = value.encode("latin-1").decode("utf-8", "surrogateescape")
+                return Value(text, text)
     raise NotFound(name, "no such header in the response")
 
 

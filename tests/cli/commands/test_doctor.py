@@ -201,8 +201,7 @@ def test_doctor_reports_a_directory_that_does_not_exist(socket_directory: Path) 
 def test_doctor_reports_a_socket_that_does_not_exist(lxd_socket: Path) -> None:
     result = run("doctor", socket=lxd_socket)
     fix = (
-        "is this a guest of LXD or Incus? If it is, on the host: "
-        "lxc config set INSTANCE security.devlxd=true"
+        "is this a guest of LXD or Incus? If it is, on the host: lxc config set INSTANCE security.devlxd=true"
     )
     assert result.status == 5
     assert rows_printed(result)["socket"] == ("fail", f"{lxd_socket}: no such socket", fix)

@@ -80,8 +80,7 @@ def test_progress_bar_appears_on_a_terminal_and_restores_the_cursor(
     kind: str, progress: str, socket_directory: Path, image_directory: Path
 ) -> None:
     (socket_directory / "guest.yaml").write_text(
-        "config: {security.devlxd.images: 'true'}\n"
-        f"simulator: {{images: [{{size: 3MB, type: {kind}}}]}}\n"
+        f"config: {{security.devlxd.images: 'true'}}\nsimulator: {{images: [{{size: 3MB, type: {kind}}}]}}\n"
     )
     with Simulator(socket_directory / "sock", socket_directory / "guest.yaml") as simulator:
         fingerprint = simulator.show()["images"][0]["fingerprint"]

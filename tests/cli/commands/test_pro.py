@@ -1,4 +1,4 @@
-"""`pro`: the setting, a token, and the file that it goes into."""
+"""`pro`: the setting, a token, and the file that the token is written to."""
 
 from __future__ import annotations
 
@@ -13,28 +13,49 @@ from pathlib import Path
 
 import pytest
 
+from devlxdctl.guest import is_nested_container
 from devlxdctl.simulator import Simulator
 from devlxdctl.simulator.guest import parse_guest
-from tests.support.program import PROGRAM, Result, run
+from tests.support.program import OBEY_FILE_MODES, PROGRAM, REPOSITORY, Result, failure, run
 from tests.support.raw_host import RawHost, response
 
-TOKEN = b'{"expires":"2026-11-24T00:00:00Z","guest_token":"C1secret","id":"340bac0d","new":[1, 2]}\n'
-GIVEN = response(TOKEN)
-BOTH_FIXES = (
-    "hint: on the host: pro config set lxd_guest_attach=available, and: "
-    "lxc config set INSTANCE ubuntu_pro.guest_attach=available\n"
+TOKEN = response(
+    b'{"expires":"2026-11-24T00:00:00Z","guest_token":"C1secret","id":"340bac0d","new":[1, 2]}\n'
+)
+ALLOW_ATTACH = (
+    "on the host: pro config set lxd_guest_attach=available, and: "
+    "lxc config set INSTANCE ubuntu_pro.guest_attach=available"
+)
+OTHER_HOST = "use a host with LXD 5.21 or later: Incus and older LXD do not offer Ubuntu Pro"
+RUN_IN_GUEST = (
+    "run it in the guest itself: the host cannot identify processes of a container inside the guest"
 )
 
 
 @pytest.fixture
-def path(short: Path) -> Iterator[Path]:
-    """The socket of a host that issues tokens."""
-    with RawHost(short / "sock", GIVEN) as host:
-        yield host.path
+def lxd_socket(socket_directory: Path) -> Path:
+    """A path for a socket in a directory `lxd`, from which hints name LXD."""
+    (socket_directory / "lxd").mkdir()
+    return socket_directory / "lxd" / "sock"
+
+
+@pytest.fixture
+def raw_host(lxd_socket: Path) -> Iterator[RawHost]:
+    """A host that issues a token for every request."""
+    with RawHost(lxd_socket, TOKEN) as raw_host:
+        yield raw_host
+
+
+@pytest.fixture
+def token_directory(socket_directory: Path) -> Path:
+    """An empty directory for files with tokens."""
+    path = socket_directory / "tokens"
+    path.mkdir()
+    return path
 
 
 @pytest.mark.parametrize(
-    ("argv", "stdout"),
+    ("argv", "text"),
     [
         (
             ["pro", "token"],
@@ -48,224 +69,224 @@ def path(short: Path) -> Iterator[Path]:
         (["pro", "token", "--raw", "-f", "json"], '"C1secret"\n'),
     ],
 )
-def test_a_token_on_stdout_and_the_same_bytes_in_a_file(
-    argv: list[str], stdout: str, path: Path, short: Path
+def test_token_is_printed_or_written_to_a_file_as_the_same_bytes(
+    argv: list[str], text: str, raw_host: RawHost, token_directory: Path
 ) -> None:
-    assert run(*argv, socket=path) == Result(0, stdout.encode(), b"")
-    file = short / "token"
-    assert run(*argv, "-o", file, socket=path) == Result(0, b"", b"")
-    assert file.read_bytes() == stdout.encode()
+    assert run(*argv, socket=raw_host.path) == Result(0, text.encode(), b"")
+    file = token_directory / "token"
+    assert run(*argv, "-o", file, socket=raw_host.path) == Result(0, b"", b"")
+    assert file.read_bytes() == text.encode()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert sorted(os.listdir(short)) == ["sock", "token"]
+    assert os.listdir(token_directory) == ["token"]
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o777])
-def test_the_file_has_its_mode_whatever_the_umask(umask: int, path: Path, short: Path) -> None:
-    subprocess.run(
-        [PROGRAM, "pro", "token", "-o", short / "token", "--socket", path], env={}, check=True, umask=umask
-    )
-    assert stat.S_IMODE((short / "token").stat().st_mode) == 0o600
+def test_token_file_has_mode_0600_with_every_umask(
+    umask: int, raw_host: RawHost, token_directory: Path
+) -> None:
+    argv = [PROGRAM, "pro", "token", "-o", token_directory / "token", "--socket", raw_host.path]
+    subprocess.run(argv, env={}, check=True, umask=umask)
+    assert stat.S_IMODE((token_directory / "token").stat().st_mode) == 0o600
 
 
-def test_a_relative_file_with_a_name_as_long_as_they_go(path: Path, short: Path) -> None:
+def test_token_file_can_have_a_relative_path_and_a_name_of_maximal_length(
+    raw_host: RawHost, token_directory: Path
+) -> None:
     name = "t" * 255
-    subprocess.run(
-        [PROGRAM, "pro", "token", "--raw", "-o", name, "--socket", path], env={}, check=True, cwd=short
-    )
-    assert (short / name).read_bytes() == b"C1secret\n"
+    result = run("pro", "token", "--raw", "-o", name, socket=raw_host.path, cwd=token_directory)
+    assert result == Result(0, b"", b"")
+    assert (token_directory / name).read_bytes() == b"C1secret\n"
 
 
-def test_what_is_there_is_neither_written_over_nor_followed(short: Path) -> None:
-    (short / "file").write_text("mine")
-    (short / "dangling").symlink_to(short / "new")
-    (short / "link").symlink_to(short / "file")
-    (short / "directory").mkdir()
-    with RawHost(short / "sock", GIVEN) as host:
-        for name, why in {
-            "file": "it exists already",
-            "dangling": "it exists already",
-            "link": "it exists already",
-            "directory": "it exists already",
-            "nowhere/token": "no such file or directory",
-            "file/token": "not a directory",
-        }.items():
-            result = run("pro", "token", "-o", short / name, socket=host.path)
-            assert result == Result(8, b"", f"devlxdctl: {short}/{name}: {why}\n".encode())
-    # No token was asked for that could not be kept.
-    assert host.requests == []
-    assert (short / "file").read_text() == "mine"
-    assert sorted(os.listdir(short)) == ["dangling", "directory", "file", "link", "sock"]
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("file", "exists already"),
+        ("dangling", "exists already"),
+        ("link", "exists already"),
+        ("directory", "exists already"),
+        ("none/token", "no such file or directory"),
+        ("file/token", "not a directory"),
+    ],
+)
+def test_no_token_is_requested_for_a_file_that_cannot_be_created(
+    name: str, problem: str, raw_host: RawHost, token_directory: Path
+) -> None:
+    (token_directory / "file").write_text("mine")
+    (token_directory / "dangling").symlink_to(token_directory / "new")
+    (token_directory / "link").symlink_to(token_directory / "file")
+    (token_directory / "directory").mkdir()
+    result = run("pro", "token", "-o", token_directory / name, socket=raw_host.path)
+    assert result == failure(8, f"{token_directory}/{name}: {problem}")
+    assert raw_host.requests == []
+    assert (token_directory / "file").read_text() == "mine"
+    assert sorted(os.listdir(token_directory)) == ["dangling", "directory", "file", "link"]
 
 
-def test_a_file_that_appears_meanwhile_stays(short: Path) -> None:
-    file = short / "token"
+def test_file_that_appears_during_the_request_is_not_replaced(
+    lxd_socket: Path, token_directory: Path
+) -> None:
+    file = token_directory / "token"
 
     def script(request: bytes) -> bytes:
         file.write_text("mine")
-        return GIVEN
+        return TOKEN
 
-    with RawHost(short / "sock", script) as host:
-        result = run("pro", "token", "-o", file, socket=host.path)
-    assert result == Result(8, b"", f"devlxdctl: {file}: it exists already\n".encode())
+    with RawHost(lxd_socket, script):
+        result = run("pro", "token", "-o", file, socket=lxd_socket)
+    assert result == failure(8, f"{file}: exists already")
     assert file.read_text() == "mine"
-    assert sorted(os.listdir(short)) == ["sock", "token"]
+    assert os.listdir(token_directory) == ["token"]
 
 
-def test_a_directory_that_may_not_be_written(path: Path, short: Path) -> None:
-    (short / "closed").mkdir(mode=0o555)
-    others = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
-    done = subprocess.run(
-        [*others, PROGRAM, "pro", "token", "-o", short / "closed" / "token", "--socket", path],
-        env={"PATH": os.defpath},
-        capture_output=True,
-        check=False,
+def test_directory_without_write_permission_exits_8(raw_host: RawHost, token_directory: Path) -> None:
+    token_directory.chmod(0o555)
+    argv = ["pro", "token", "-o", token_directory / "token"]
+    assert run(*argv, socket=raw_host.path, prefix=OBEY_FILE_MODES) == failure(
+        8, f"{token_directory}/token: permission denied"
     )
-    assert (done.returncode, done.stdout) == (8, b"")
-    assert done.stderr == f"devlxdctl: {short}/closed/token: permission denied\n".encode()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
-def test_a_full_disk_leaves_nothing(path: Path, short: Path) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
+def test_full_disk_exits_8_and_leaves_no_token_file(raw_host: RawHost, token_directory: Path) -> None:
     script = (
-        f"mount -t tmpfs -o size=4k,nr_inodes=10 none {short}/disk\n"
-        f"head -c 4096 /dev/zero >{short}/disk/all\n"
-        f"{PROGRAM} pro token -o {short}/disk/token --socket {path}; echo $?; ls -A {short}/disk"
+        f"mount -t tmpfs -o size=4k,nr_inodes=10 none {token_directory}\n"
+        f"head -c 4096 /dev/zero >{token_directory}/filler\n"
+        f"{PROGRAM} pro token -o {token_directory}/token --socket {raw_host.path}\n"
+        f"s=$?; ls -A {token_directory}; exit $s"
     )
-    (short / "disk").mkdir()
     done = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, check=False)
-    if b"mount" in done.stderr:
-        pytest.skip("nothing can be mounted here")
-    assert done.stdout == b"8\nall\n"
-    assert done.stderr == f"devlxdctl: {short}/disk/token: no space left on device, after 0 bytes\n".encode()
+    error = f"devlxdctl: {token_directory}/token: no space left on device, after 0 bytes\n"
+    assert Result(done.returncode, done.stdout, done.stderr) == Result(8, b"filler\n", error.encode())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_while_the_host_thinks_leaves_nothing(number: signal.Signals, short: Path) -> None:
+def test_signal_during_the_request_leaves_no_token_file(
+    number: signal.Signals, lxd_socket: Path, token_directory: Path
+) -> None:
     programs: list[subprocess.Popen[bytes]] = []
 
     def script(request: bytes) -> None:
         programs[0].send_signal(number)
         programs[0].wait(20)
 
-    with RawHost(short / "sock", script) as host:
-        programs.append(
-            subprocess.Popen([PROGRAM, "pro", "token", "-o", short / "token", "--socket", host.path], env={})
-        )
+    with RawHost(lxd_socket, script):
+        argv = [PROGRAM, "pro", "token", "-o", token_directory / "token", "--socket", lxd_socket]
+        programs.append(subprocess.Popen(argv, env={}))
         assert programs[0].wait(20) == -number
-    assert os.listdir(short) == ["sock"]
+    assert os.listdir(token_directory) == []
 
 
-REFUSALS = {
+FAILURES = {
     "404": (
-        3,
         response(b"404 page not found\n", "text/plain; charset=utf-8", "404 Not Found"),
-        "this host does not offer it: 404 page not found",
-        "hint: newer LXD offers Ubuntu Pro to its guests; Incus does not\n",
+        (3, "not supported by this host: 404 page not found", OTHER_HOST),
     ),
-    "200 to anything": (
-        3,
-        response(b'["/1.0"]\n'),
-        "this host does not offer it",
-        "hint: newer LXD offers Ubuntu Pro to its guests; Incus does not\n",
-    ),
+    "list of versions": (response(b'["/1.0"]\n'), (3, "not supported by this host", OTHER_HOST)),
     "403": (
-        4,
         response(b"not allowed\n", "text/plain; charset=utf-8", "403 Forbidden"),
-        "not permitted: not allowed",
-        BOTH_FIXES,
+        (4, "permission denied: not allowed", ALLOW_ATTACH),
     ),
     "500": (
-        7,
         response(b"pro failed\n", "text/plain; charset=utf-8", "500 Internal Server Error"),
-        "the host answered with status 500: pro failed",
-        "hint: the host could not get one; on the host: pro status\n",
+        (
+            7,
+            "HTTP status 500: pro failed",
+            RUN_IN_GUEST
+            if is_nested_container()
+            else "the host could not get a token; on the host: pro status",
+        ),
     ),
-    "no token": (1, response(b'{"guest_token":""}\n'), "the answer holds no token", ""),
-    "a list": (1, response(b"[]\n"), "the answer should be an object in JSON, and is not", ""),
+    "no token": (response(b'{"guest_token":""}\n'), (1, "response contains no token", "")),
+    "list": (response(b"[]\n"), (1, "response is not a JSON object", "")),
 }
 
 
-@pytest.mark.parametrize("name", REFUSALS)
-def test_a_host_that_gives_none_is_asked_once(name: str, short: Path) -> None:
-    status, given, why, advice = REFUSALS[name]
-    with RawHost(short / "sock", given) as host:
-        token = {"DEVLXD_BEARER_TOKEN": "secret"} if status == 4 else {}
-        result = run("pro", "token", "-o", short / "token", socket=host.path, env=token)
-    expected = f"devlxdctl: /1.0/ubuntu-pro/token: {why}\n{advice}"
-    assert result == Result(status, b"", expected.encode())
-    assert [request.split(b"\r\n")[0] for request in host.requests] == [
+@pytest.mark.parametrize("name", FAILURES)
+def test_failed_request_for_a_token_is_sent_once_and_leaves_no_file(
+    name: str, lxd_socket: Path, token_directory: Path
+) -> None:
+    given, (status, problem, hint) = FAILURES[name]
+    with RawHost(lxd_socket, given) as raw_host:
+        result = run("pro", "token", "-o", token_directory / "token", socket=lxd_socket)
+    assert result == failure(status, f"/1.0/ubuntu-pro/token: {problem}", hint)
+    assert [request.split(b"\r\n")[0] for request in raw_host.requests] == [
         b"POST /1.0/ubuntu-pro/token HTTP/1.1"
     ]
-    assert os.listdir(short) == ["sock"]
+    assert os.listdir(token_directory) == []
 
 
-def test_a_question_that_may_have_arrived_is_not_asked_again(short: Path) -> None:
-    with RawHost(short / "sock", None) as host:
-        result = run("pro", "token", "--wait", "30", socket=host.path)
+def test_request_for_a_token_that_can_have_arrived_is_not_sent_again(lxd_socket: Path) -> None:
+    with RawHost(lxd_socket, None) as raw_host:
+        result = run("pro", "token", "--wait", "30", socket=lxd_socket)
     assert (result.status, result.stdout) == (7, b"")
-    assert len(host.requests) == 1
+    assert len(raw_host.requests) == 1
 
 
 @pytest.mark.parametrize(
-    ("of_host", "of_instance"),
+    ("host_setting", "instance_setting"),
     [("off", ""), ("off", "on"), ("available", ""), ("available", "off"), ("available", "on"), ("on", "")],
 )
-def test_every_setting_on_the_simulator(of_host: str, of_instance: str, short: Path) -> None:
-    config = {"ubuntu_pro.guest_attach": of_instance} if of_instance else {}
-    guest = parse_guest(json.dumps({"config": config, "simulator": {"pro": of_host}}), "test")
-    holds = "off" if of_host == "off" else of_instance or of_host
-    (short / "lxd").mkdir()
-    with Simulator(short / "lxd" / "sock", guest) as host:
-        assert run("pro", "status", socket=host.path) == Result(0, f"guest_attach\t{holds}\n".encode(), b"")
-        result = run("pro", "token", "--raw", socket=host.path)
-    if holds == "off":
-        why = "not permitted: Failed getting an Ubuntu Pro guest token: Guest attachment not allowed"
-        line = f"devlxdctl: /1.0/ubuntu-pro/token: {why}\n"
-        assert result == Result(4, b"", (line + BOTH_FIXES).encode())
+def test_settings_of_host_and_instance_decide_whether_a_token_is_issued(
+    host_setting: str, instance_setting: str, lxd_socket: Path
+) -> None:
+    config = {"ubuntu_pro.guest_attach": instance_setting} if instance_setting else {}
+    guest = parse_guest(json.dumps({"config": config, "simulator": {"pro": host_setting}}), "test")
+    effective = "off" if host_setting == "off" else instance_setting or host_setting
+    with Simulator(lxd_socket, guest):
+        status = run("pro", "status", socket=lxd_socket)
+        token = run("pro", "token", "--raw", socket=lxd_socket)
+    assert status == Result(0, f"guest_attach\t{effective}\n".encode(), b"")
+    if effective == "off":
+        text = "Failed getting an Ubuntu Pro guest token: Guest attachment not allowed"
+        assert token == failure(4, f"/1.0/ubuntu-pro/token: permission denied: {text}", ALLOW_ATTACH)
     else:
-        assert (result.status, result.stderr) == (0, b"")
-        assert re.fullmatch(rb"C1[0-9a-f]{28}\n", result.stdout)
+        assert (token.status, token.stderr) == (0, b"")
+        assert re.fullmatch(rb"C1[0-9a-f]{28}\n", token.stdout)
 
 
 @pytest.mark.parametrize("profile", ["lxd-5.0", "incus"])
-@pytest.mark.parametrize("command", ["status", "token"])
-def test_hosts_that_do_not_offer_it(profile: str, command: str, short: Path) -> None:
-    name = "incus" if profile == "incus" else "lxd"
-    (short / name).mkdir()
-    with Simulator(short / name / "sock", profile=profile) as host:
-        result = run("pro", command, socket=host.path)
-    path = "/1.0/ubuntu-pro" + ("/token" if command == "token" else "")
-    lines = (
-        f"devlxdctl: {path}: this host does not offer it: 404 page not found\n"
-        "hint: newer LXD offers Ubuntu Pro to its guests; Incus does not\n"
-    )
-    assert result == Result(3, b"", lines.encode())
+@pytest.mark.parametrize(
+    ("command", "path"), [("status", "/1.0/ubuntu-pro"), ("token", "/1.0/ubuntu-pro/token")]
+)
+def test_pro_is_not_supported_by_incus_and_older_lxd(
+    profile: str, command: str, path: str, socket_directory: Path
+) -> None:
+    (socket_directory / profile).mkdir()
+    with Simulator(socket_directory / profile / "sock", profile=profile) as simulator:
+        result = run("pro", command, socket=simulator.path)
+    assert result == failure(3, f"{path}: not supported by this host: 404 page not found", OTHER_HOST)
 
 
-# Stands for Canonical's client: its arguments and its file, as other users of the machine could see them.
+# Takes the place of Canonical's client, and records its arguments and its file as other users could see them.
 PRO = """#!/bin/sh
 tr '\\0' ' ' </proc/$$/cmdline >seen; echo >>seen
 stat -c '%a %F' "$3" >>seen
 stat -c %a "$(dirname "$3")" >>seen
 cat "$3" >attached
 """
-RECIPE = Path(__file__).parents[2] / "examples" / "pro-attach.sh"
 
 
-def test_the_recipe_attaches_with_the_token_in_no_arguments(path: Path, short: Path) -> None:
-    (short / "bin").mkdir()
-    (short / "bin" / "pro").write_text(PRO)
-    (short / "bin" / "pro").chmod(0o755)
-    (short / "bin" / "devlxdctl").symlink_to(PROGRAM)
+def test_example_pro_attach_passes_the_token_in_a_file_that_only_root_can_read(
+    raw_host: RawHost, socket_directory: Path
+) -> None:
+    programs = socket_directory / "bin"
+    programs.mkdir()
+    (programs / "pro").write_text(PRO)
+    (programs / "pro").chmod(0o755)
+    (programs / "devlxdctl").symlink_to(PROGRAM)
+    directory = socket_directory / "tmp"
+    directory.mkdir()
     env = {
-        "PATH": f"{short}/bin:{os.defpath}",
-        "DEVLXD_SOCKET": str(path),
-        "TMPDIR": str(short),
+        "PATH": f"{programs}:{os.defpath}",
+        "DEVLXD_SOCKET": str(raw_host.path),
+        "TMPDIR": str(directory),
     }
-    done = subprocess.run(["sh", "-x", RECIPE], env=env, cwd=short, capture_output=True, check=True)
-    assert (short / "attached").read_text() == "token: C1secret\n"
-    arguments, *facts = (short / "seen").read_text().splitlines()
+    argv = ["sh", "-x", REPOSITORY / "examples" / "pro-attach.sh"]
+    done = subprocess.run(argv, env=env, cwd=directory, capture_output=True, check=True)
+    assert (directory / "attached").read_text() == "token: C1secret\n"
+    arguments, *modes = (directory / "seen").read_text().splitlines()
     assert re.fullmatch(r"/bin/sh \S+/bin/pro attach --attach-config \S+/attach\.yaml ", arguments)
-    assert facts == ["600 regular file", "700"]
+    assert modes == ["600 regular file", "700"]
     assert b"C1secret" not in done.stderr + done.stdout
-    assert sorted(os.listdir(short)) == ["attached", "bin", "seen", "sock"]
+    assert sorted(os.listdir(directory)) == ["attached", "seen"]

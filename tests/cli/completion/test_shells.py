@@ -1,210 +1,124 @@
-"""Completion in the real shells, at a terminal of their own, and its cost when the host is in trouble."""
+"""`completion.shells`: completion in real shells at a terminal, and `completion`, which prints the scripts."""
 
 from __future__ import annotations
 
-import os
-import socket
-import threading
-import time
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from devlxdctl.cli.completion.values import TIMEOUT
 from devlxdctl.simulator import Simulator
-from devlxdctl.simulator.faults import parse_faults
-from tests.support.program import PROGRAM, Result, run
+from tests.support.program import PROGRAM, REPOSITORY, Result, failure, run
 from tests.support.terminal import Shell
 
-KEYS = {
-    "user.role": "1",
-    "user.colon:ed": "1",
-    "user.eq=ual": "1",
-    "user.sp ace": "1",
-    "user.do$lar*": "1",
-    "user.quo'te": "1",
-    "user.ünï☃": "1",
-    "user.li\nne": "1",
-    "user.esc\x1b[31m": "1",
-}
+SHELLS = ("bash", "zsh", "fish")
+KEYS = (
+    *("user.role", "user.colon:ed", "user.eq=ual", "user.sp ace", "user.do$lar*", "user.quo'te", "user.ünï☃"),
+    *("user.li\nne", "user.esc\x1b[31m"),
+)
+_ATTEMPTS = 10
 
 
 @pytest.fixture
-def simulator(short: Path) -> Iterator[Simulator]:
-    with Simulator(short / "sock") as host:
-        host.set({**dict.fromkeys(("user.role", "user.domain", "cloud-init.user-data"), ""), **KEYS})
-        host.device("data", {"type": "disk", "path": "/data"})
-        host.device("eth0", {"type": "nic"})
-        host.device("odd", {"type": "teapot"})
-        yield host
+def simulator(socket_directory: Path) -> Iterator[Simulator]:
+    """LXD 6 with keys that shells could misread."""
+    with Simulator(socket_directory / "sock") as simulator:
+        simulator.set({"user.domain": "", **dict.fromkeys(KEYS, "1")})
+        simulator.device("data", {"type": "disk", "path": "/data"})
+        simulator.device("eth0", {"type": "nic"})
+        simulator.device("odd", {"type": "teapot"})
+        yield simulator
 
 
-@pytest.fixture(params=["bash", "zsh", "fish"])
+@pytest.fixture(params=SHELLS)
 def shell(request: pytest.FixtureRequest, tmp_path: Path, simulator: Simulator) -> Iterator[Shell]:
+    """Each shell in turn, with the completions of this checkout."""
     with Shell(request.param, tmp_path, PROGRAM, {"DEVLXD_SOCKET": str(simulator.path)}) as shell:
         yield shell
 
 
-def completes(shell: Shell, keys: str, words: str) -> None:
-    """A busy machine may be late for a TAB, which then offers nothing: seen three times, it is no chance."""
-    seen = [shell.words(keys)]
-    while seen[-1] != words and len(seen) < 3:
+def assert_completes(shell: Shell, keys: str, words: str) -> None:
+    """Assert that the shell passes these words to the program after these keys.
+
+    On a busy machine the time of a completion can run out, and it completes nothing: so this is repeated.
+    """
+    seen: list[str] = []
+    while words not in seen and len(seen) < _ATTEMPTS:
         seen.append(shell.words(keys))
     assert seen[-1] == words, seen
 
 
-def test_words_in_a_real_shell(shell: Shell) -> None:
-    completes(shell, "devlxdctl conf\tge\tuser.r\t", "[config][get][user.role]")
-    completes(shell, "devlxdctl config watch user.r\t", "[config][watch][user.role]")
-    completes(shell, "devlxdctl wait conf\tuser.r\t", "[wait][config][user.role]")
-    completes(shell, "devlxdctl config ls --val\t user.r\t", "[config][ls][--values][user.role]")
-    completes(shell, "devlxdctl devices e\t", "[devices][eth0]")
-    completes(shell, "devlxdctl wait device da\t", "[wait][device][data]")
-    completes(shell, "devlxdctl devices --type tea\t", "[devices][--type][teapot]")
-    completes(shell, "devlxdctl devices --type=infi\t", "[devices][--type=infiniband]")
-    completes(shell, "devlxdctl events --type dev\t", "[events][--type][device]")
-    completes(shell, "devlxdctl events --type config,d\t", "[events][--type][config,device]")
-    completes(shell, "devlxdctl --form\tjs\tstate loc\t", "[--format][json][state][location]")
-    completes(shell, "devlxdctl help exit\t", "[help][exit-codes]")
-    completes(shell, "devlxdctl config get none\t", "[config][get][none]")
+def test_shell_completes_commands_options_keys_devices_and_types(shell: Shell) -> None:
+    for keys, words in (
+        ("conf\tge\tuser.r\t", "[config][get][user.role]"),
+        ("config watch user.r\t", "[config][watch][user.role]"),
+        ("wait conf\tuser.r\t", "[wait][config][user.role]"),
+        ("config ls --val\t user.r\t", "[config][ls][--values][user.role]"),
+        ("devices e\t", "[devices][eth0]"),
+        ("wait device da\t", "[wait][device][data]"),
+        ("devices --type tea\t", "[devices][--type][teapot]"),
+        ("devices --type=infi\t", "[devices][--type=infiniband]"),
+        ("events --type dev\t", "[events][--type][device]"),
+        ("events --type config,d\t", "[events][--type][config,device]"),
+        ("--form\tjs\tstate loc\t", "[--format][json][state][location]"),
+        ("help exit\t", "[help][exit-codes]"),
+        ("config get none\t", "[config][get][none]"),
+    ):
+        assert_completes(shell, f"devlxdctl {keys}", words)
 
 
-def test_keys_that_a_shell_would_misread(shell: Shell) -> None:
-    completes(shell, "devlxdctl config get user.co\t", "[config][get][user.colon:ed]")
-    completes(shell, "devlxdctl config get user.colon:e\t", "[config][get][user.colon:ed]")
-    completes(shell, "devlxdctl config get user.eq=\t", "[config][get][user.eq=ual]")
-    completes(shell, "devlxdctl config get user.sp\t", "[config][get][user.sp ace]")
-    completes(shell, "devlxdctl config get 'user.sp\t", "[config][get][user.sp ace]")
-    completes(shell, 'devlxdctl config get "user.sp\t', "[config][get][user.sp ace]")
-    completes(shell, "devlxdctl config get user.do\t", "[config][get][user.do$lar*]")
-    completes(shell, "devlxdctl config get user.quo\t", "[config][get][user.quo'te]")
-    completes(shell, "devlxdctl config get user.ü\t", "[config][get][user.ünï☃]")
-    for control in ("user.li", "user.es"):
-        completes(shell, f"devlxdctl config get {control}\t", f"[config][get][{control}]")
+def test_shell_completes_keys_with_characters_that_it_interprets(shell: Shell) -> None:
+    for keys, key in (
+        ("user.co\t", "user.colon:ed"),
+        ("user.colon:e\t", "user.colon:ed"),
+        ("user.eq=\t", "user.eq=ual"),
+        ("user.sp\t", "user.sp ace"),
+        ("'user.sp\t", "user.sp ace"),
+        ('"user.sp\t', "user.sp ace"),
+        ("user.do\t", "user.do$lar*"),
+        ("user.quo\t", "user.quo'te"),
+        ("user.ü\t", "user.ünï☃"),
+    ):
+        assert_completes(shell, f"devlxdctl config get {keys}", f"[config][get][{key}]")
 
 
-def test_files(shell: Shell, tmp_path: Path) -> None:
+def test_shell_does_not_complete_keys_with_control_characters(shell: Shell) -> None:
+    for keys in ("user.li", "user.es"):
+        assert shell.words(f"devlxdctl config get {keys}\t") == f"[config][get][{keys}]"
+
+
+def test_shell_completes_file_names_of_options(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "a token").touch()
     assert shell.words("devlxdctl --token-file a\\ to\t state") == "[--token-file][a token][state]"
 
 
-def test_several_that_fit_are_shown(shell: Shell) -> None:
-    shell.type("devlxdctl devices \t\t")
-    shell.until(rb"(?=.*data)(?=.*eth0)(?=.*odd)")
-
-
-def complete(line: str, socket: Path | str, env: dict[str, str] | None = None) -> Result:
-    how = {"_DEVLXDCTL_COMPLETE": "fish_complete", "COMP_WORDS": line}
-    return run(socket=socket, env={**how, **(env or {})})
-
-
-def test_what_is_given_already_is_not_offered_again(simulator: Simulator) -> None:
-    simulator.set(dict.fromkeys(KEYS, ""))
-    simulator.set({"user.a": "1", "user.b": "1"})
-    assert complete("devlxdctl config get user.a user.", simulator.path) == Result(0, b"plain,user.b\n", b"")
-    assert complete("devlxdctl events --type config,", simulator.path).stdout == b"plain,config,device\n"
-
-
-def test_options_of_the_line_are_heeded(simulator: Simulator) -> None:
-    line = f"devlxdctl --socket {simulator.path} config get user.ro"
-    assert complete(line, "/nowhere/sock") == Result(0, b"plain,user.role\n", b"")
-
-
-TROUBLES = ("absent", "down", "trickle", "forbidden", "off", "boot-500=60")
-
-
-class Trickle:
-    """A host that takes every connection and sends a byte of an answer now and then, for ever."""
-
-    def __init__(self, path: Path, answer: bytes) -> None:
-        self._answer = answer
-        self._end = threading.Event()
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(path))
-        self._listener.listen()
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._end.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-        self._listener.close()
-
-    def _serve(self) -> None:
+def test_shell_lists_several_completions(shell: Shell) -> None:
+    for attempt in range(_ATTEMPTS):
+        shell.type("devlxdctl devices \t\t")
         try:
-            connection, _ = self._listener.accept()
-        except OSError:
+            shell.until(rb"(?=.*data)(?=.*eth0)(?=.*odd)")
             return
-        with connection:
-            try:
-                connection.sendall(self._answer)
-                while not self._end.wait(0.02):
-                    connection.sendall(b" ")
-            except OSError:
-                pass
+        except TimeoutError:
+            if attempt == _ATTEMPTS - 1:
+                raise
+            shell.type("\x15")  # deletes the line
 
 
-def absent(path: Path) -> None:
-    pass
+@pytest.mark.parametrize("name", SHELLS)
+def test_completion_prints_the_script_that_packages_install(name: str) -> None:
+    file = {"bash": "devlxdctl.bash", "zsh": "_devlxdctl", "fish": "devlxdctl.fish"}[name]
+    script = (REPOSITORY / "completions" / file).read_bytes()
+    assert run("completion", name, env={"DEVLXD_SOCKET": "/nowhere"}) == Result(0, script, b"")
 
 
-def down(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
+def test_completion_script_of_bash_is_sourced_as_its_help_says() -> None:
+    command = f'source <("{PROGRAM}" completion bash) && complete -p devlxdctl'
+    done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.strip().endswith(b" devlxdctl")
 
 
-@pytest.mark.parametrize(
-    ("trouble", "line"),
-    [
-        *(
-            (trouble, "config get ")
-            for trouble in ("absent", "down", "trickle", "forbidden", "off", "boot-500=60")
-        ),
-        *(("hang", line) for line in ("config get ", "devices ", "state ")),
-    ],
-)
-def test_a_host_in_trouble_costs_little_and_says_nothing(
-    trouble: str, line: str, short: Path, simulator: Simulator
-) -> None:
-    usual = timed(line, simulator.path)[0]
-    path = short / "lxd" / "sock"
-    path.parent.mkdir()
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
-    if trouble in ("absent", "down"):
-        (absent if trouble == "absent" else down)(path)
-        took, result = timed(line, path)
-    elif trouble == "trickle":
-        trickle = Trickle(path, head)
-        try:
-            took, result = timed(line, path)
-        finally:
-            trickle.close()
-    else:
-        with Simulator(path, None, "lxd-6", parse_faults([trouble])):
-            took, result = timed(line, path)
-    assert result == Result(0, b"\n", b"")
-    assert took < usual + TIMEOUT + 0.1
-
-
-def timed(line: str, path: Path) -> tuple[float, Result]:
-    """How long a TAB takes, and what it says."""
-    start = time.monotonic()
-    result = complete(f"devlxdctl {line}", path)
-    return time.monotonic() - start, result
-
-
-def test_nonsense_from_the_shell_is_no_traceback(simulator: Simulator) -> None:
-    for instruction in ("", "fish", "fish_", "nosuch_complete", "fish_nonsense"):
-        result = run(env={"_DEVLXDCTL_COMPLETE": instruction}, socket=simulator.path)
-        assert b"Traceback" not in result.stderr
-    assert run(env={"_DEVLXDCTL_COMPLETE": "bash_complete"}, socket=simulator.path).stderr == b""
-
-
-def test_a_bad_token_file_is_not_told(simulator: Simulator, tmp_path: Path) -> None:
-    line = f"devlxdctl --token-file {tmp_path}/none config get user."
-    assert complete(line, simulator.path) == Result(0, b"\n", b"")
-    os.mkfifo(tmp_path / "fifo")  # one that never ends is bounded too
-    line = f"devlxdctl --token-file {tmp_path}/fifo config get user."
-    assert complete(line, simulator.path) == Result(0, b"\n", b"")
+def test_completion_for_an_unknown_shell_is_a_usage_error() -> None:
+    error = "completion: invalid value for 'bash|zsh|fish': 'csh' is not one of 'bash', 'zsh', 'fish'"
+    assert run("completion", "csh") == failure(2, error, "devlxdctl completion --help")
