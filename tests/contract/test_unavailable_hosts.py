@@ -31,6 +31,26 @@ def test_request_is_retried_while_the_daemon_restarts(signal_name: StopSignal, r
     assert (job.wait(), job.stdout()) == (0, b"web\n")
 
 
+def test_request_is_retried_until_the_host_changes_the_mode_of_a_new_socket(real_host: DaemonHost) -> None:
+    """LXD and Incus create the socket first, and then let all users connect."""
+    real_host.set({"user.role": "web"})
+    with real_host.socket_without_permission():
+        job = real_host.start(PROGRAM, "-v", "config", "get", "user.role")
+        job.wait_for(b": permission denied" + RETRY, stderr=True)
+    assert (job.wait(), job.stdout()) == (0, b"web\n")
+
+
+def test_socket_that_stays_without_permission_is_permission_denied(real_host: DaemonHost) -> None:
+    hint = "only root can use it: sudo devlxdctl …"
+    with real_host.socket_without_permission():
+        waited = devlxdctl(real_host, "--wait", "0.3", "state")
+        tried = devlxdctl(real_host, "state")
+        as_nobody = devlxdctl(real_host, "state", user=65534)
+    assert waited == failure(124, real_host.socket, "permission denied; waited 0.3 s", hint)
+    assert tried == failure(4, real_host.socket, "permission denied; tried for 10 s", hint)
+    assert as_nobody == failure(4, real_host.socket, "permission denied", hint)
+
+
 def test_ready_is_retried_while_the_daemon_restarts(real_host: DaemonHost) -> None:
     if not EXPECTED[real_host.name].has_readiness:
         assert real_host.run(PROGRAM, "ready").status == 3

@@ -6,11 +6,12 @@ output and exit statuses, and keep running while the daemon is stopped. The host
 of the guest by their PID namespace.
 """
 
+import contextlib
 import http.client
 import io
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -174,6 +175,15 @@ class DaemonHost:
         self._spawn_daemon()
         self._wait_for_guest_api()
 
+    @contextlib.contextmanager
+    def socket_without_permission(self) -> Iterator[None]:
+        """Give the socket the mode 0755 for a while, as it has when the daemon has just created it."""
+        self._socket_outside.chmod(0o755)
+        try:
+            yield
+        finally:
+            self._socket_outside.chmod(0o666)
+
     def freeze_daemon(self) -> None:
         """Stop the daemon with SIGSTOP: connections are accepted, requests get no response."""
         assert self._daemon is not None
@@ -210,6 +220,11 @@ class DaemonHost:
         kept = {key: value for key, value in config.items() if not key.startswith(_KEYS_OF_TESTS)}
         if kept != config or instance["devices"]:
             self._api.call("PUT", self._instance_path, {**instance, "config": kept, "devices": {}})
+
+    @property
+    def _socket_outside(self) -> Path:
+        """A path outside the guest of its devLXD socket."""
+        return Path(f"/proc/{self._guest_pid}/root{self.socket}")
 
     def _read_instance(self) -> dict[str, Any]:
         instance: dict[str, Any] = self._api.call("GET", self._instance_path)
@@ -275,7 +290,7 @@ class DaemonHost:
         self._guest_pid = self._namespaces.outside(pid)
 
     def _wait_for_guest_api(self) -> None:
-        path = f"/proc/{self._guest_pid}/root{self._software.socket}"
+        path = str(self._socket_outside)
 
         def connects() -> bool | None:
             with socket.socket(socket.AF_UNIX) as probe:
