@@ -1,9 +1,9 @@
-"""``python -m tests.soak [PART…]``: long runs against a real Incus or LXD and the simulator. See --help.
+"""`python -m tests.soak [PART…]`: long runs against a real Incus or LXD and the simulator. See --help.
 
-A watch, the raw events and a held Ready (not on LXD 5, which knows none) live through many restarts of the
-host's daemon, a watch and the events through many events, and many programs read at once. What they take of
-the machine is compared before and after; a final state that is wrong, or growth, ends it with an error. Not
-part of the test suite.
+A watch, the raw events and a held Ready (not on LXD 5, which does not support it) live through many restarts
+of the daemon. A watch and the events receive many events, many programs read at once, and ten threads share a
+client beside restarts. Memory, descriptors and threads are compared before and after. Growth or a wrong final
+state is an error. Not part of the test suite.
 """
 
 from __future__ import annotations
@@ -13,128 +13,154 @@ import os
 import tempfile
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from devlxdctl.simulator import Simulator
-from tests.hosts import PROGRAM
-from tests.hosts.daemon import INCUS, LXD, DaemonHost
+from tests.contract.shared_client import THREADS, run_shared_client
+from tests.hosts import INCUS, LXD, DaemonHost
 from tests.hosts.jobs import Job, poll
+from tests.support.program import PROGRAM
 
-GROWTH = 32 << 10
-"""KiB of memory that a program may take more after a long run than at its start."""
+MAX_GROWTH = 32 << 10
+"""KiB of memory that a program may use more after a long run than at its start."""
 
-FROZEN = 10
-"""Seconds for which a daemon is stopped in its tracks: less than a program waits for an answer."""
+FREEZE_SECONDS = 10
+"""How long a daemon is frozen: less than a program waits for a response."""
 
-PARTS = ("events", "readers", "restarts")
-Way = Literal["TERM", "KILL", "STOP"]
-"""How the daemon goes: asked to, killed, or frozen, in which case it comes back as if nothing had been."""
+PARTS = ("events", "readers", "restarts", "threads")
+Restart = Literal["TERM", "KILL", "STOP"]
+"""The signal that interrupts the daemon. After STOP it continues, and does not notice the pause."""
 
 
-def takes(job: Job) -> tuple[int, int, int]:
-    """KiB of memory, open descriptors, threads."""
+class Usage(NamedTuple):
+    """What a process uses: KiB of memory, open descriptors, threads."""
+
+    memory: int
+    descriptors: int
+    threads: int
+
+
+def usage(job: Job) -> Usage:
     status = dict(
         line.split(":\t", 1)
         for line in Path(f"/proc/{job.pid}/status").read_text().splitlines()
         if ":\t" in line
     )
-    return int(status["VmRSS"].split()[0]), len(os.listdir(f"/proc/{job.pid}/fd")), int(status["Threads"])
+    descriptors = len(os.listdir(f"/proc/{job.pid}/fd"))
+    return Usage(int(status["VmRSS"].split()[0]), descriptors, int(status["Threads"]))
 
 
-def compare(what: str, before: tuple[int, int, int], after: tuple[int, int, int]) -> None:
-    print(f"{what}: RSS {before[0]} → {after[0]} KiB, descriptors {before[1]} → {after[1]}, ", end="")
-    print(f"threads {before[2]} → {after[2]}", flush=True)
-    assert after[0] - before[0] < GROWTH and after[1] <= before[1] + 4 and after[2] <= before[2] + 4, what
+def check_growth(what: str, before: Usage, after: Usage) -> None:
+    print(
+        f"{what}: RSS {before.memory} → {after.memory} KiB, "
+        f"descriptors {before.descriptors} → {after.descriptors}, threads {before.threads} → {after.threads}",
+        flush=True,
+    )
+    assert after.memory - before.memory < MAX_GROWTH, what
+    assert after.descriptors <= before.descriptors + 4, what
+    assert after.threads <= before.threads + 4, what
 
 
-def spread(numbers: dict[Way, int]) -> list[Way]:
-    """Each way as often as it says, as evenly as can be."""
-    turns = [((turn + 0.5) / number, how) for how, number in numbers.items() for turn in range(number)]
-    return [how for _, how in sorted(turns)]
+def interleave(counts: dict[Restart, int]) -> list[Restart]:
+    """Return each kind of restart as often as `counts` says, evenly mixed."""
+    turns = [((turn + 0.5) / count, kind) for kind, count in counts.items() for turn in range(count)]
+    return [kind for _, kind in sorted(turns)]
 
 
-def go_and_come_back(host: DaemonHost, how: Way) -> None:
-    if how == "STOP":
-        host.freeze()
-        time.sleep(FROZEN)
-        host.thaw()
+def restart(host: DaemonHost, kind: Restart) -> None:
+    if kind == "STOP":
+        host.freeze_daemon()
+        time.sleep(FREEZE_SECONDS)
+        host.thaw_daemon()
     else:
-        host.stop(how)
-        host.resume()
+        host.stop_daemon(kind)
+        host.start_daemon()
 
 
-def restarts(host: DaemonHost, numbers: dict[Way, int]) -> None:
-    """A change while the daemon is away cannot be made; the one that follows each restart must be seen."""
+def restarts(host: DaemonHost, counts: dict[Restart, int]) -> None:
+    """Restart the daemon many times. The change after each restart must be reported."""
     host.set({"user.n": "0"})
     jobs = {
         "config watch": host.start(PROGRAM, "config", "watch", "user.n"),
         "events": host.start(PROGRAM, "-v", "events"),
     }
-    holds = host.run(PROGRAM, "ready").status == 0
-    if holds:
+    has_readiness = host.run(PROGRAM, "ready").status == 0
+    if has_readiness:
         jobs["ready --hold"] = host.start(PROGRAM, "ready", "--hold", "--interval", "0.5")
     jobs["config watch"].wait_for(b"user.n")
     jobs["events"].wait_for(b": 101\n", stderr=True)
-    ways = spread(numbers)
-    what = f"{host.name}, {len(ways)} restarts"
-    before = {}
+    kinds = interleave(counts)
+    what = f"{host.name}, {len(kinds)} restarts"
+    before: dict[str, Usage] = {}
     started = time.monotonic()
-    for turn, how in enumerate(ways, 1):
-        go_and_come_back(host, how)
+    for turn, kind in enumerate(kinds, 1):
+        restart(host, kind)
         host.set({"user.n": str(turn)})
         jobs["config watch"].wait_for(f"\t{turn}\t".encode(), 60)
         if turn == 3:
-            before = {name: takes(job) for name, job in jobs.items()}
-    if holds:
-        poll("ready at the end", lambda: host.ready() or None, 60)
-    told = ", ".join(f"{how} {number}" for how, number in numbers.items())
-    print(f"{what}: {told}: {time.monotonic() - started:.0f} s", flush=True)
+            before = {name: usage(job) for name, job in jobs.items()}
+    if has_readiness:
+        poll("Ready at the end", lambda: host.ready() or None, 60)
+    mixture = ", ".join(f"{kind} {count}" for kind, count in counts.items())
+    print(f"{what}: {mixture}: {time.monotonic() - started:.0f} s", flush=True)
     for name in before:
-        compare(f"{what}: {name}", before[name], takes(jobs[name]))
+        check_growth(f"{what}: {name}", before[name], usage(jobs[name]))
     lines = jobs["config watch"].stdout().count(b"\n")
-    print(f"{what}: config watch: {lines} lines, the first of which is the start", flush=True)
-    assert lines == 1 + len(ways)
+    print(f"{what}: config watch: {lines} lines, the first of which is the initial value", flush=True)
+    assert lines == 1 + len(kinds)
     for job in jobs.values():
         job.close()
 
 
-def many_events(number: int) -> None:
+def many_events(count: int) -> None:
     with tempfile.TemporaryDirectory(prefix="dx", dir="/tmp") as directory:
         path = Path(directory, "sock")
-        with Simulator(path) as host:
-            host.set({"user.n": "start"})
+        with Simulator(path) as simulator:
+            simulator.set({"user.n": "start"})
             variables = {"DEVLXD_SOCKET": str(path)}
             jobs = {
                 "config watch": Job([PROGRAM, "config", "watch", "user.n"], env=variables),
-                "events": Job([PROGRAM, "events", "--count", str(number)], env=variables),
+                "events": Job([PROGRAM, "events", "--count", str(count)], env=variables),
             }
             try:
                 jobs["config watch"].wait_for(b"user.n")
-                poll("listening", lambda: host.show()["listeners"] == 2 or None, 20)
-                before = {name: takes(job) for name, job in jobs.items()}
-                for turn in range(number - 1):
-                    host.set({"user.n": str(turn)})
-                after = takes(jobs["events"])
-                host.set({"user.n": "end"})
+                poll("two connections", lambda: simulator.show()["listeners"] == 2 or None, 20)
+                before = {name: usage(job) for name, job in jobs.items()}
+                for turn in range(count - 1):
+                    simulator.set({"user.n": str(turn)})
+                after = usage(jobs["events"])
+                simulator.set({"user.n": "end"})
                 assert jobs["events"].wait(300) == 0
                 jobs["config watch"].wait_for(b"\tend\t", 60)
-                compare(f"config watch, {number} events", before["config watch"], takes(jobs["config watch"]))
-                compare(f"events, {number} events", before["events"], after)
+                what = f"config watch, {count} events"
+                check_growth(what, before["config watch"], usage(jobs["config watch"]))
+                check_growth(f"events, {count} events", before["events"], after)
                 lines = jobs["events"].stdout().count(b"\n")
                 print(f"events: {lines} lines, stderr {jobs['events'].stderr()!r}", flush=True)
-                assert lines == number
+                assert lines == count
             finally:
                 for job in jobs.values():
                     job.close()
 
 
-def readers(host: DaemonHost, number: int) -> None:
+def readers(host: DaemonHost, count: int) -> None:
     host.set({"user.n": "x", **{f"user.k{each}": "v" for each in range(5)}})
-    jobs = [host.start(PROGRAM, "config", "ls", "-l", "user.*") for _ in range(number)]
-    ends = [(job.wait(300), job.stdout().count(b"\n"), job.stderr()) for job in jobs]
-    failed = [end for end in ends if end != (0, 6, b"")]
-    print(f"{host.name}, readers: {number} at once, {len(failed)} failed {failed[:3]}", flush=True)
+    jobs = [host.start(PROGRAM, "config", "ls", "-l", "user.*") for _ in range(count)]
+    results = [(job.wait(300), job.stdout().count(b"\n"), job.stderr()) for job in jobs]
+    failed = [result for result in results if result != (0, 6, b"")]
+    print(f"{host.name}, readers: {count} at once, {len(failed)} failed {failed[:3]}", flush=True)
     assert not failed
+
+
+def threads(host: DaemonHost, seconds: float) -> None:
+    report = run_shared_client(host, seconds)
+    print(
+        f"{host.name}, {THREADS} threads with one client, {seconds:g} s: {report.calls} calls, "
+        f"{report.restarts} restarts, longest outage {report.longest_outage:.1f} s, "
+        f"{len(report.errors)} errors {report.errors[:3]}",
+        flush=True,
+    )
+    assert not report.unexplained_errors()
 
 
 def main() -> None:
@@ -143,25 +169,29 @@ def main() -> None:
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help="what to run")
     parser.add_argument("--host", choices=["incus", "lxd"], default="incus", help="the real host (incus)")
-    parser.add_argument("--term", type=int, default=44, help="restarts by SIGTERM (44, each half a second)")
-    parser.add_argument("--kill", type=int, default=44, help="restarts by SIGKILL (44, each half a second)")
-    stop = f"stops by SIGSTOP, for {FROZEN} s each (12)"
+    parser.add_argument("--term", type=int, default=44, help="restarts by SIGTERM (44, half a second each)")
+    parser.add_argument("--kill", type=int, default=44, help="restarts by SIGKILL (44, half a second each)")
+    stop = f"pauses by SIGSTOP, {FREEZE_SECONDS} s each (12)"
     parser.add_argument("--stop", type=int, default=12, help=stop)
     parser.add_argument("--events", type=int, default=100_000, help="changes in the simulator (100000)")
     parser.add_argument("--readers", type=int, default=200, help="programs at once (200)")
-    given = parser.parse_args()
-    parts = given.parts or PARTS
+    parser.add_argument("--seconds", type=float, default=60, help="duration of the threads (60)")
+    options = parser.parse_args()
+    parts = options.parts or PARTS
     if unknown := set(parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     if "events" in parts:
-        many_events(given.events)
-    if {"readers", "restarts"} & set(parts):
-        with DaemonHost(INCUS if given.host == "incus" else LXD) as host:
+        many_events(options.events)
+    if {"readers", "restarts", "threads"} & set(parts):
+        with DaemonHost(INCUS if options.host == "incus" else LXD) as host:
             if "readers" in parts:
-                readers(host, given.readers)
-                host.clear()
+                readers(host, options.readers)
+                host.reset()
+            if "threads" in parts:
+                threads(host, options.seconds)
+                host.reset()
             if "restarts" in parts:
-                restarts(host, {"TERM": given.term, "KILL": given.kill, "STOP": given.stop})
+                restarts(host, {"TERM": options.term, "KILL": options.kill, "STOP": options.stop})
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from devlxdctl.errors import DevLXDError
-from devlxdctl.events.websocket import connect
+from devlxdctl.events.websocket import CONNECT_TIMEOUT, connect
 from devlxdctl.http.endpoints import EVENTS
 from devlxdctl.http.messages import Request, parse_strict_json
 from devlxdctl.http.retry import RESTART_SECONDS, RetryPolicy
@@ -170,7 +170,10 @@ class EventStream(Generic[_T_co]):
         self._wake_sender.setblocking(False)
         self._connection: Connection | None = None
         try:
-            self._connection = retry.run(lambda request: connect(session, request), self._request)
+            self._connection = retry.run(
+                lambda request: connect(session, request, retry.read_timeout(request, CONNECT_TIMEOUT)),
+                self._request,
+            )
             self._thread = threading.Thread(target=self._read, name="devlxd-events", daemon=True)
             self._thread.start()
         except BaseException as error:

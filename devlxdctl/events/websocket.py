@@ -22,7 +22,9 @@ _log: Final = logging.getLogger(__name__)
 MAX_MESSAGE: Final = 32 * 1024 * 1024
 """Bytes that one message can have. An event carries the old and the new value of a key."""
 
-_CONNECT_TIMEOUT: Final = 15.0  # seconds
+CONNECT_TIMEOUT: Final = 15.0
+"""Seconds to wait for bytes of the handshake."""
+
 _IDLE_TIMEOUT: Final = 45.0
 """Seconds without even a ping, which hosts send every 10 s, after which a connection counts as dead."""
 
@@ -70,18 +72,21 @@ class Connection:
         self._websocket.shutdown()
 
 
-def connect(session: Session, request: Request) -> Connection:
-    """Make one websocket handshake. Raises the `DevLXDError` of a failure or of the host's status."""
+def connect(session: Session, request: Request, timeout: float = CONNECT_TIMEOUT) -> Connection:
+    """Make one websocket handshake. Raises the `DevLXDError` of a failure or of the host's status.
+
+    `timeout` is the number of seconds to wait for bytes of the handshake.
+    """
     path, headers = session.socket(), session.authorization()
     stream: LimitedSocket | None = None
     try:
         stream = LimitedSocket()
-        stream.settimeout(_CONNECT_TIMEOUT)
+        stream.settimeout(timeout)
         stream.reset_limits(MAX_HEAD)
         stream.connect(os.fsencode(path))
         # websocket-client takes half a second to validate the UTF-8 of a message of a megabyte.
         connection: Any = _WebSocket(skip_utf8_validation=True)
-        connection.settimeout(_CONNECT_TIMEOUT)
+        connection.settimeout(timeout)
         connection.connect(
             f"ws://localhost{request.path}",
             socket=stream,
@@ -107,10 +112,10 @@ def connect(session: Session, request: Request) -> Connection:
             cause = TimeoutError()
         else:
             raise UnexpectedResponse(request.subject, "not a websocket server") from error
-        raise error_from_exception(cause, path, request.endpoint, _CONNECT_TIMEOUT) from cause
+        raise error_from_exception(cause, path, request.endpoint, timeout) from cause
     except OSError as error:
         _close(stream)
-        raise error_from_exception(error, path, request.endpoint, _CONNECT_TIMEOUT) from error
+        raise error_from_exception(error, path, request.endpoint, timeout) from error
     except BaseException:
         _close(stream)
         raise

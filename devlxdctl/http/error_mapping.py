@@ -161,6 +161,14 @@ def is_restart(error: HostUnavailable, endpoint: Endpoint, succeeded: bool = Fal
     return error.http_status in (None, 502, 503, 504) and not is_timeout(error)
 
 
+def is_new_socket(error: PermissionDenied) -> bool:
+    """Whether the socket can be one that the host is still creating.
+
+    LXD and Incus create the socket of a container, and only then change its mode from 0755 to 0666.
+    """
+    return error.subject in SOCKETS and os.geteuid() == 0
+
+
 def _missing_socket(socket: str, endpoint: Endpoint) -> DevLXDError:
     """The error for a socket that does not exist: not at all, or only not now.
 

@@ -110,7 +110,7 @@ class RetryPolicy:
         return not self._forever and is_dropped(error)
 
     def _should_retry(self, error: DevLXDError, request: Request) -> bool:
-        from devlxdctl.http.error_mapping import can_appear, is_restart, was_sent
+        from devlxdctl.http.error_mapping import can_appear, is_new_socket, is_restart, was_sent
 
         waits = self._forever or self._wait is not None
         if isinstance(error, NoDevLXD):
@@ -121,7 +121,9 @@ class RetryPolicy:
             retryable = is_restart(error, request.endpoint, self._succeeded)
             retryable = retryable or (waits and error.http_status != 500)
             return retryable and (request.idempotent or not was_sent(error))
-        return self._accept_403 and isinstance(error, PermissionDenied) and error.http_status == 403
+        if isinstance(error, PermissionDenied):
+            return is_new_socket(error) or (self._accept_403 and error.http_status == 403)
+        return False
 
     def _end(self, first_failure: float, request: Request) -> float:
         ends = [] if self._timeout is None else [self._started + self._timeout]
@@ -136,7 +138,9 @@ class RetryPolicy:
         waited = None if request.resumes else self._wait
         if self._timeout is not None and time.monotonic() >= self._started + self._timeout:
             waited = self._timeout
-        kind: type[DevLXDError] = HostUnavailable if waited is None else TimedOut
+        kind: type[DevLXDError] = TimedOut
+        if waited is None:
+            kind = PermissionDenied if isinstance(error, PermissionDenied) else HostUnavailable
         suffix = f"tried for {tried:.0f} s" if waited is None else f"waited {waited:g} s"
         return kind(
             error.subject, f"{error.problem}; {suffix}", hint=error.hint, http_status=error.http_status

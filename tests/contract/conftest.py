@@ -1,3 +1,5 @@
-from tests.hosts.fixtures import host
+"""The fixture of the contract tests: every host, real and simulated."""
 
-__all__ = ["host"]
+from tests.hosts.fixtures import any_host
+
+__all__ = ["any_host"]

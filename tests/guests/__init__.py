@@ -1,4 +1,4 @@
-"""The one file for guests, on what guests have: Debian's releases, and the Pythons of this machine.
+"""The zipapp and the Debian package in guests with Debian releases, and the zipapp on other Pythons.
 
-Only `make test-guests` runs this: it takes minutes, and gets Debian from the server that this machine uses.
+Only `make test-guests` runs these tests. They take minutes, and need the package server of this machine.
 """

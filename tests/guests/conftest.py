@@ -1,4 +1,4 @@
-"""Every release of Debian as a guest of every real host: the contract tests' own fixtures, replaced."""
+"""Fixtures of the contract tests, replaced: every release of Debian as a guest of every real host."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.guests import debian
-from tests.hosts import DaemonHost
-from tests.hosts.daemon import INCUS, LXD
+from tests.hosts import INCUS, LXD, DaemonHost
 from tests.hosts.fixtures import require
 
 
@@ -17,19 +16,19 @@ from tests.hosts.fixtures import require
     params=[(release, software) for release in debian.RELEASES for software in (LXD, INCUS)],
     ids=lambda param: f"{param[0]} on {param[1].name}",
 )
-def guest(request: pytest.FixtureRequest) -> Iterator[DaemonHost]:
+def debian_host(request: pytest.FixtureRequest) -> Iterator[DaemonHost]:
     release, software = request.param
     require(software)
-    with DaemonHost(software, debian.installed(release)) as host:
+    with DaemonHost(software, debian.image_with_program(release)) as host:
         yield host
 
 
 @pytest.fixture
-def host(guest: DaemonHost) -> DaemonHost:
-    guest.clear()
-    return guest
+def real_host(debian_host: DaemonHost) -> DaemonHost:
+    debian_host.reset()
+    return debian_host
 
 
 @pytest.fixture
-def real_host(host: DaemonHost) -> DaemonHost:
-    return host
+def any_host(real_host: DaemonHost) -> DaemonHost:
+    return real_host

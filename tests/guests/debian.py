@@ -1,4 +1,4 @@
-"""Debian's releases as images for real hosts, with the program and the wheel's shared files in them."""
+"""Debian releases as images for real hosts, with the zipapp and the shared files of the wheel."""
 
 from __future__ import annotations
 
@@ -12,37 +12,35 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from tests.hosts import PROGRAM, image
+from tests.hosts import image
+from tests.support.program import PROGRAM, REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 ZIPAPP = REPOSITORY / "dist" / "devlxdctl.pyz"
 KEPT = REPOSITORY / "build" / "guests"
-"""Where the bare releases are kept: to be removed for newer ones."""
+"""Where root file systems of releases are kept. Delete them to get newer ones."""
 
 RELEASES = ("bookworm", "trixie", "testing")
 _PACKAGES = "python3,bash-completion,man-db,iproute2"
 
 
 def server() -> str:
-    """The server that this machine gets its own release of Debian from."""
-    release = re.search(r"^VERSION_CODENAME=(\w+)", Path("/etc/os-release").read_text(), re.MULTILINE)
-    suite = release[1] if release else "testing"
+    """Return the address of the Debian mirror that this machine uses."""
+    found = re.search(r"^VERSION_CODENAME=(\w+)", Path("/etc/os-release").read_text(), re.MULTILINE)
+    suite = found[1] if found else "testing"
     for path in sorted(Path("/etc/apt").rglob("*.sources")):
         for entry in re.split(r"\n\s*\n", path.read_text()):
             fields = dict(re.findall(r"^(\w+):[ \t]*(.*)$", entry, re.MULTILINE))
             if suite in fields.get("Suites", "").split() and fields.get("Enabled") != "no":
                 return str(fields["URIs"].split()[0])
     for path in [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt").rglob("*.list"))]:
-        found = re.search(
-            rf"^deb (?:\[[^]]*\] )?(\S+) {suite} ", path.read_text() if path.exists() else "", re.M
-        )
-        if found:
-            return found[1]
+        text = path.read_text() if path.exists() else ""
+        if line := re.search(rf"^deb (?:\[[^]]*\] )?(\S+) {suite} ", text, re.MULTILINE):
+            return line[1]
     raise LookupError(f"no entry for {suite} in /etc/apt")
 
 
-def bare(release: str) -> Path:
-    """The release's root file system as a tar, made where it is not kept yet."""
+def root_file_system(release: str) -> Path:
+    """Return the root file system of a release as a tar archive. It is built only if none is kept."""
     result = KEPT / f"{release}.tar"
     if not result.exists():
         KEPT.mkdir(parents=True, exist_ok=True)
@@ -51,8 +49,8 @@ def bare(release: str) -> Path:
             root = Path(directory) / "root"
             options = ["--variant=minbase", f"--include={_PACKAGES}"]
             subprocess.run(["debootstrap", *options, release, str(root), server()], timeout=600, check=True)
-            for waste in ("usr/share/doc", "usr/share/locale", "var/cache/apt", "var/lib/apt/lists"):
-                shutil.rmtree(root / waste)
+            for unneeded in ("usr/share/doc", "usr/share/locale", "var/cache/apt", "var/lib/apt/lists"):
+                shutil.rmtree(root / unneeded)
             pack = ["tar", "--create", "--file", str(new), "--directory", str(root)]
             exclude = ["--exclude=./dev/*", "--transform=s,^\\.,rootfs,S"]
             subprocess.run([*pack, *exclude, "."], timeout=120, check=True)
@@ -60,18 +58,18 @@ def bare(release: str) -> Path:
     return result
 
 
-def installed(release: str) -> bytes:
-    """An image of the release with the one file in the program's place, and the wheel's shared files.
+def image_with_program(release: str) -> bytes:
+    """Return an image of a release that has the zipapp at PROGRAM, and the shared files of the wheel.
 
-    Python and all else in it are the release's own.
+    Everything else is from the release, including Python.
     """
-    written = io.BytesIO(bare(release).read_bytes())
-    with tarfile.open(fileobj=written, mode="a") as archive:
+    output = io.BytesIO(root_file_system(release).read_bytes())
+    with tarfile.open(fileobj=output, mode="a") as archive:
         for name, data, mode in (
             ("metadata.yaml", image.METADATA, 0o644),
             ("rootfs/usr/sbin/init", image.INIT, 0o755),
             (f"rootfs{PROGRAM}", ZIPAPP.read_bytes(), 0o755),
-            *((f"rootfs/usr/local/{path}", text, 0o644) for path, text in shared().items()),
+            *((f"rootfs/usr/local/{path}", data, 0o644) for path, data in shared_files().items()),
         ):
             for parent in reversed(Path(name).parents[:-2]):
                 if parent.name != "tmp":
@@ -81,11 +79,11 @@ def installed(release: str) -> bytes:
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(data), mode
             archive.addfile(entry, io.BytesIO(data))
-    return written.getvalue()
+    return output.getvalue()
 
 
-def shared() -> dict[str, bytes]:
-    """What pip would put under /usr/local/share from the wheel."""
+def shared_files() -> dict[str, bytes]:
+    """Return the files that pip installs below /usr/local from the wheel, by their path there."""
     with tempfile.TemporaryDirectory() as directory:
         build = [f"{Path(PROGRAM).parent}/python", "-m", "build", "--wheel", "--no-isolation"]
         subprocess.run(

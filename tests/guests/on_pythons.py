@@ -1,4 +1,4 @@
-"""The Pythons of this machine: from 3.10 on, the one file and the tests in each; before, one line."""
+"""The Pythons of this machine: the zipapp and the tests run with 3.10 and later, older ones are rejected."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from pathlib import Path
 import pytest
 
 from devlxdctl.simulator import Simulator
-from tests.guests.debian import REPOSITORY, ZIPAPP
+from tests.guests.debian import ZIPAPP
+from tests.support.program import REPOSITORY
+
+Version = tuple[int, int]
 
 
-def version(path: Path) -> tuple[int, int] | None:
+def version_of(python: Path) -> Version | None:
     script = "import sys; print('%d %d' % sys.version_info[:2])"
-    done = subprocess.run([path, "-c", script], capture_output=True, timeout=20, check=False)
+    done = subprocess.run([python, "-c", script], capture_output=True, timeout=20, check=False)
     words = done.stdout.split()
     return (int(words[0]), int(words[1])) if done.returncode == 0 else None
 
 
-def pythons() -> dict[tuple[int, int], Path]:
-    """One of each version, of the PATH and of pyenv."""
+def find_pythons() -> dict[Version, Path]:
+    """Return one Python of each version, from the PATH and from pyenv."""
     names = [f"python3.{minor}" for minor in range(6, 20)] + ["python2.7"]
     found = [Path(path) for name in names if (path := shutil.which(name))]
     found += (Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser() / "versions").glob("*/bin/python")
@@ -29,41 +32,56 @@ def pythons() -> dict[tuple[int, int], Path]:
     return dict(sorted(versions.items()))
 
 
-version_of = version
-PYTHONS = pythons()
-NEW = {f"{major}.{minor}": path for (major, minor), path in PYTHONS.items() if (major, minor) >= (3, 10)}
-OLD = {f"{major}.{minor}": path for (major, minor), path in PYTHONS.items() if (major, minor) < (3, 10)}
+_PYTHONS = find_pythons()
+SUPPORTED = {
+    f"{major}.{minor}": path for (major, minor), path in _PYTHONS.items() if (major, minor) >= (3, 10)
+}
+OLDER = {f"{major}.{minor}": path for (major, minor), path in _PYTHONS.items() if (major, minor) < (3, 10)}
 
 
-@pytest.mark.parametrize("name", OLD)
-def test_an_older_one_says_so_in_one_line(name: str) -> None:
-    done = subprocess.run([OLD[name], ZIPAPP, "state"], capture_output=True, timeout=20, check=False)
-    said = f"devlxdctl: it needs Python 3.10 or later, and this is {name}\n".encode()
-    assert (done.returncode, done.stdout, done.stderr) == (1, b"", said)
+@pytest.mark.parametrize("version", OLDER)
+def test_zipapp_rejects_an_older_python_in_one_line(version: str) -> None:
+    done = subprocess.run([OLDER[version], ZIPAPP, "state"], capture_output=True, timeout=20, check=False)
+    line = f"devlxdctl: Python {version}: 3.10 or later is required\n".encode()
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"", line)
 
 
-@pytest.mark.parametrize("name", NEW)
-def test_the_one_file(name: str, short: Path) -> None:
-    with Simulator(short / "sock") as host:
-        for env in ({"HOME": str(short)}, {"HOME": str(short)}, {"XDG_CACHE_HOME": "/proc/none"}):
-            done = subprocess.run(
-                [NEW[name], "-S", "-W", "default", ZIPAPP, "config", "get", "user.role"],
-                env={**env, "DEVLXD_SOCKET": str(host.path)},
-                capture_output=True,
-                timeout=60,
-                check=False,
-            )
-            assert (done.returncode, done.stdout, done.stderr) == (0, b"web\n", b"")
+# Starts the program three times: with an empty cache, with the cache of the first start, without a cache.
+# Root has its cache in /var/cache, which is hidden from this machine.
+_THREE_STARTS = """
+mount -t tmpfs -o mode=755 tmpfs /var/cache
+"$0" -S -W default "$@"
+"$0" -S -W default "$@"
+rm -r /var/cache/devlxdctl
+"$0" -B -S -W default "$@"
+test ! -e /var/cache/devlxdctl
+"""
+
+
+@pytest.mark.parametrize("version", SUPPORTED)
+def test_zipapp_runs_with_the_cache_and_without(version: str, socket_directory: Path) -> None:
+    with Simulator(socket_directory / "sock") as simulator:
+        command = [str(SUPPORTED[version]), str(ZIPAPP), "config", "get", "user.role"]
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", "-ec", _THREE_STARTS, *command],
+            env={"PATH": os.environ["PATH"], "DEVLXD_SOCKET": str(simulator.path)},
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"web\n" * 3, b"")
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("name", NEW)
-def test_the_tests(name: str, tmp_path: Path) -> None:
-    bin_ = tmp_path / "bin"
-    subprocess.run([NEW[name], "-m", "venv", tmp_path], timeout=60, check=True)
-    install = [f"{bin_}/pip", "install", "--quiet", "-c", "requirements-dev.txt", "--editable", ".[test]"]
+@pytest.mark.parametrize("version", SUPPORTED)
+def test_unit_and_command_tests_pass(version: str, tmp_path: Path) -> None:
+    directory = tmp_path / "bin"
+    subprocess.run([SUPPORTED[version], "-m", "venv", tmp_path], timeout=60, check=True)
+    requirements = ["-c", "requirements-dev.txt", "--editable", ".[test]"]
+    install = [f"{directory}/pip", "install", "--quiet", *requirements]
     subprocess.run(install, cwd=REPOSITORY, capture_output=True, timeout=240, check=True)
-    tests = [f"{bin_}/python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit", "tests/cli"]
-    done = subprocess.run(tests, cwd=REPOSITORY, capture_output=True, text=True, timeout=900, check=False)
+    pytest_options = ["-q", "-p", "no:cacheprovider", "tests/unit", "tests/cli"]
+    argv = [f"{directory}/python", "-m", "pytest", *pytest_options]
+    done = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, text=True, timeout=900, check=False)
     print(done.stdout.splitlines()[-1])
     assert done.returncode == 0, done.stdout

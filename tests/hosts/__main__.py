@@ -1,7 +1,7 @@
-"""``python -m tests.hosts lxd|incus [--set KEY=VALUE]… [-- COMMAND…]``: a command inside a real guest.
+"""`python -m tests.hosts lxd|incus [--set KEY=VALUE]… [-- COMMAND…]`: run a command inside a real guest.
 
-Standard streams and exit status are the command's; without one it is a shell. The program under test is on
-its PATH.
+The standard streams and the exit status are those of the command; the default command is a shell. devlxdctl
+is in its PATH.
 """
 
 import argparse
@@ -11,42 +11,48 @@ import subprocess
 import sys
 
 from .base import HostError
-from .daemon import INCUS, LXD, DaemonHost, available, environment
+from .daemon import DaemonHost
+from .software import INCUS, LXD, default_environment, unavailable_reason
 
 
-def pair(text: str) -> tuple[str, str]:
+def key_and_value(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals:
-        raise argparse.ArgumentTypeError("it is KEY=VALUE")
+        raise argparse.ArgumentTypeError("expected KEY=VALUE")
     return key, value
 
 
 def main() -> int:
     software = {each.name: each for each in (LXD, INCUS)}
-    # argparse takes a command that follows options for a mistake
+    # argparse rejects a command that follows options.
     split = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     parser = argparse.ArgumentParser(
         prog="python -m tests.hosts",
         usage="%(prog)s [-h] [--set KEY=VALUE]... {lxd,incus} [-- COMMAND...]",
-        description="Run a command, or a shell, inside a guest of a host that is brought up for it.",
+        description="Start a host with one guest, and run a command or a shell inside the guest.",
     )
     parser.add_argument("host", choices=sorted(software))
     parser.add_argument(
-        "--set", metavar="KEY=VALUE", type=pair, action="append", default=[], help="a key of the instance"
+        "--set",
+        metavar="KEY=VALUE",
+        type=key_and_value,
+        action="append",
+        default=[],
+        help="config key of the instance",
     )
     options = parser.parse_args(sys.argv[1:split])
     command = sys.argv[split + 1 :] or ["/bin/sh"]
     chosen = software[options.host]
-    if reason := available(chosen):
+    if reason := unavailable_reason(chosen):
         parser.exit(1, f"{parser.prog}: {reason}\n")
-    variables = environment(0)
+    variables = default_environment(0)
     if "TERM" in os.environ:
         variables["TERM"] = os.environ["TERM"]
     try:
         with DaemonHost(chosen) as host:
             host.set(dict(options.set))
             if sys.stdin.isatty():
-                # the terminal's Ctrl-C goes to the guest's command, which may live on
+                # Ctrl-C in the terminal is for the command in the guest, which may continue to run.
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
             process = subprocess.Popen(host.command(*command, env=variables, cwd="/root"))
             status = process.wait()

@@ -1,4 +1,4 @@
-"""The host's own REST API over its unix socket, the same for LXD and Incus."""
+"""The main REST API of a host over its Unix socket, the same for LXD and Incus."""
 
 import http.client
 import io
@@ -13,7 +13,7 @@ from .base import HostError
 
 
 def multipart(parts: Mapping[str, BinaryIO]) -> tuple[Iterator[bytes], str]:
-    """A form of files, piece by piece, and its content type."""
+    """Return a multipart form of files, in pieces, and its content type."""
     boundary = secrets.token_hex(16)
 
     def pieces() -> Iterator[bytes]:
@@ -41,7 +41,7 @@ class _Connection(http.client.HTTPConnection):
 
 
 class Api:
-    """Requests to one daemon, a connection each: it may have been restarted in between."""
+    """Sends requests to one daemon. Each has its own connection, since the daemon may have restarted."""
 
     def __init__(self, path: Path, timeout: float = 30) -> None:
         self._path = str(path)
@@ -50,14 +50,15 @@ class Api:
     def send(
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, Any]:
-        """HTTP status and the answer's JSON; OSError or HTTPException where there is no answer.
+        """Return the HTTP status and the JSON document of the response.
 
-        body is sent as it is where it is bytes, pieces of such or a file, as JSON otherwise.
+        Sends `body` unchanged if it is bytes, an iterator of bytes or a file, else as JSON. Raises OSError
+        or HTTPException without a response.
         """
         connection = _Connection(self._path, self._timeout)
         try:
-            raw = body is None or isinstance(body, (bytes, io.IOBase, Iterator))
-            data: Any = body if raw else json.dumps(body).encode()
+            is_raw = body is None or isinstance(body, (bytes, io.IOBase, Iterator))
+            data: Any = body if is_raw else json.dumps(body).encode()
             connection.request(method, path, data, dict(headers or {}))
             response = connection.getresponse()
             return response.status, json.loads(response.read())
@@ -67,17 +68,20 @@ class Api:
     def call(
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
     ) -> Any:
-        """The answer's metadata; of a background operation, when that is done, its own metadata."""
+        """Return the metadata of the response, or of the finished operation if there is one.
+
+        Raises HostError if the request or the operation fails.
+        """
         try:
-            _, answer = self.send(method, path, body, headers)
-            if answer["type"] == "async":
-                wait = f"{answer['operation']}/wait?timeout={self._timeout - 5:g}"
-                _, answer = self.send("GET", wait)
+            _, response = self.send(method, path, body, headers)
+            if response["type"] == "async":
+                wait = f"{response['operation']}/wait?timeout={self._timeout - 5:g}"
+                _, response = self.send("GET", wait)
         except (OSError, http.client.HTTPException) as error:
             raise HostError(f"{method} {path}: {error!r}") from error
-        if answer["type"] == "error":
-            raise HostError(f"{method} {path}: {answer['error']}")
-        metadata = answer["metadata"]
+        if response["type"] == "error":
+            raise HostError(f"{method} {path}: {response['error']}")
+        metadata = response["metadata"]
         if isinstance(metadata, dict) and metadata.get("class") in ("task", "websocket", "token"):
             if metadata["status"] != "Success":
                 raise HostError(f"{method} {path}: {metadata['status']}: {metadata['err']}")

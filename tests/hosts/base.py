@@ -1,40 +1,29 @@
-"""What every host of the contract tests offers, be it a daemon or a simulation of one."""
+"""What a host of the contract tests offers, whether it is a real daemon or the simulator."""
 
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, Protocol
+
+from tests.support.program import Result
 
 from .jobs import Job
 
-PROGRAM = str(Path(sys.prefix, "bin", "devlxdctl"))
-"""The program under test, at the same path inside every guest."""
+StopSignal = Literal["TERM", "KILL"]
+"""The signal that ends a daemon."""
 
 
 class HostError(Exception):
-    """The host did not do what it was told: what it said, and the end of its log where that helps."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a command inside the guest ended."""
-
-    status: int
-    """The exit status; -n where signal n killed the process."""
-    stdout: bytes
-    stderr: bytes
+    """The host failed to do something: its error, and the end of its log where that helps."""
 
 
 class Host(Protocol):
-    """A host with one running guest. Every call returns when the host has done it, or raises HostError."""
+    """A host with one running guest. Each method returns when the host has finished, or raises HostError."""
 
     name: str
-    """``lxd``, ``incus``; the simulator's profiles have names of their own."""
+    """`lxd` or `incus`; `simulated PROFILE` for the simulator."""
     version: str
-    """The daemon's own, as in ``5.0.2``."""
+    """The version of the daemon, as in `5.0.2`."""
     socket: str
-    """The guest API's path inside the guest."""
+    """The path of the devLXD socket inside the guest."""
 
     def start(
         self,
@@ -44,10 +33,10 @@ class Host(Protocol):
         stdin: bytes = b"",
         cwd: str = "/",
     ) -> Job:
-        """Start a command inside the guest, independent of the daemon: it lives on when that stops.
+        """Start a command inside the guest. It does not depend on the daemon, and survives its end.
 
-        env is the whole environment; without it there are HOME, LANG and a PATH with the program on it. user
-        is the uid and the gid.
+        * `env`: the whole environment; by default HOME, LANG and a PATH that includes the program.
+        * `user`: the uid and the gid of the command.
         """
         ...
 
@@ -60,31 +49,31 @@ class Host(Protocol):
         cwd: str = "/",
         timeout: float = 60,
     ) -> Result:
-        """Run a command inside the guest to its end. TimeoutError, with its output so far, past timeout."""
+        """Run a command inside the guest until it ends. Raises TimeoutError, with the output so far."""
         ...
 
     def set(self, config: Mapping[str, str | None], /) -> None:
-        """Set the instance's keys in one update; None unsets."""
+        """Set config keys of the instance in one update; None unsets a key."""
         ...
 
     def add_device(self, name: str, options: Mapping[str, str]) -> None:
-        """Add an instance's device, or replace the one of that name."""
+        """Add a device to the instance, or replace the one with this name."""
         ...
 
     def remove_device(self, name: str) -> None: ...
 
     def ready(self) -> bool | None:
-        """Whether the guest has said that it is ready; None where nothing was recorded."""
+        """Whether the host has the instance as Ready; None if nothing was reported."""
         ...
 
-    def offer(self, on: bool) -> None:
+    def switch_api(self, on: bool) -> None:
         """Switch the guest API on or off while the guest runs."""
         ...
 
-    def stop(self, how: Literal["TERM", "KILL"]) -> None:
-        """End the daemon by that signal and wait until it is gone; the guest runs on."""
+    def stop_daemon(self, signal_name: StopSignal) -> None:
+        """Stop the daemon with this signal and wait until it has ended. The guest keeps running."""
         ...
 
-    def resume(self) -> None:
+    def start_daemon(self) -> None:
         """Start the daemon again and wait until the guest can connect."""
         ...

@@ -1,105 +1,41 @@
-"""A LXD or an Incus of the tests' own: a daemon with one guest, apart from any other on the machine.
+"""A LXD or Incus daemon for the tests with one guest, isolated from any other daemon on this machine.
 
-The daemon runs in mount, network and pid namespaces, with its state in a directory under /tmp. Commands enter
-the guest's namespaces from outside, not through the daemon: so they start in milliseconds, with exact bytes
-and statuses, and live on while the daemon is down. The host knows them as the guest's by their pid namespace.
+The daemon runs in mount, network and PID namespaces, with its state in a directory under /tmp. Commands enter
+the namespaces of the guest from outside, not through the daemon: so they start in milliseconds, have exact
+output and exit statuses, and keep running while the daemon is stopped. The host identifies them as processes
+of the guest by their PID namespace.
 """
 
-import functools
+import contextlib
 import http.client
 import io
-import os
-import shutil
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
+
+from tests.support.program import Result
 
 from . import image
 from .api import Api, multipart
-from .base import HostError, Result
+from .base import HostError, StopSignal
 from .jobs import Job, poll
 from .namespaces import Namespaces
+from .software import INCUS, LXD, SYSTEM_PATH, Software, default_environment, program_directories
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_TESTS_KEYS = ("user.", "cloud-init.", "security.", "volatile.last_state.ready")
-
-
-@dataclass(frozen=True)
-class Software:
-    """What LXD and Incus call the same things."""
-
-    name: str
-    daemon: str
-    client: str
-    directory: str
-    """The environment variable with the path of the daemon's state."""
-    settings: str
-    """The environment variable with the path of the client's settings."""
-    socket: str
-    """The guest API, inside the guest."""
-    offered: str
-    """The key that switches the guest API off; with ``.images`` the one that switches its images on."""
-    public: str
-    """The header that makes an image public on its import."""
-
-
-LXD = Software("lxd", "lxd", "lxc", "LXD_DIR", "LXD_CONF", "/dev/lxd/sock", "security.devlxd", "X-LXD-public")
-INCUS = Software(
-    "incus",
-    "/usr/libexec/incus/incusd",
-    "incus",
-    "INCUS_DIR",
-    "INCUS_CONF",
-    "/dev/incus/sock",
-    "security.guestapi",
-    "X-Incus-public",
-)
-
-
-def _programs() -> list[Path]:
-    """The directories outside /usr that the program needs: its checkout, its environment, its interpreter."""
-    wanted = [REPOSITORY, Path(sys.prefix), Path(sys.base_prefix), Path("/usr")]
-    wanted = [path for path in wanted if not any(other in path.parents for other in wanted)]
-    return [path for path in dict.fromkeys(wanted) if path != Path("/usr")]
-
-
-def environment(user: int) -> dict[str, str]:
-    """The environment of a command inside, where the caller names none."""
-    home = "/root" if user == 0 else "/"
-    return {"HOME": home, "LANG": "C.UTF-8", "PATH": f"{sys.prefix}/bin:{_SYSTEM_PATH}"}
-
-
-@functools.cache
-def available(software: Software) -> str | None:
-    """Why this host cannot run on this machine; None when it can."""
-    if os.geteuid() != 0:
-        return f"{software.name} needs root"
-    for program in (software.daemon, software.client, "ip", "nsenter", "setpriv", "unshare"):
-        if shutil.which(program, path=_SYSTEM_PATH) is None:
-            return f"{program} is not installed: make hosts"
-    for path in _programs():
-        if path.stat().st_mode & 0o005 != 0o005:
-            return f"{path} is not readable by all, so not by the guest"
-    probe = "unshare --mount --net --pid --fork --mount-proc mount -t sysfs sysfs /sys"
-    result = subprocess.run(probe.split(), capture_output=True, text=True, timeout=20, check=False)
-    if result.returncode != 0:
-        return f"no namespaces here: {result.stderr.strip()}"
-    return None
+_KEYS_OF_TESTS = ("user.", "cloud-init.", "security.", "limits.", "volatile.last_state.ready")
 
 
 class DaemonHost:
-    """One daemon with one guest; see Host for what it promises."""
+    """One daemon with one guest. See `Host` for the methods without a docstring here."""
 
-    def __init__(self, software: Software, guest: bytes | None = None) -> None:
-        """Bring it up. guest is a unified image; without one it is one that uses this machine's /usr."""
+    def __init__(self, software: Software, guest_image: bytes | None = None) -> None:
+        """Start the daemon and the guest.
+
+        `guest_image` is a unified image; by default a tiny one whose guest uses /usr of this machine.
+        """
         self.name = software.name
         self.socket = software.socket
         self._software = software
@@ -107,19 +43,19 @@ class DaemonHost:
         self._state = self._namespaces.directory / "state"
         self._api = Api(self._state / "unix.socket")
         self.instance = self._namespaces.name
-        self._instance = f"/1.0/instances/{self.instance}"
+        self._instance_path = f"/1.0/instances/{self.instance}"
         self._jobs: list[Job] = []
         self._images: list[str] = []
         self._daemon: Job | None = None
         try:
-            self._start_daemon()
+            self._spawn_daemon()
             self.version: str = self._api.call("GET", "/1.0")["environment"]["server_version"]
-            self._launch(guest)
+            self._launch(guest_image)
         except BaseException as error:
             log = self._log()
             self.close()
             if isinstance(error, Exception):
-                raise HostError(f"{self.name} did not come up: {error}\n{log}") from error
+                raise HostError(f"{self.name} did not start: {error}\n{log}") from error
             raise
 
     def __enter__(self) -> "DaemonHost":
@@ -131,7 +67,7 @@ class DaemonHost:
         self.close()
 
     def close(self) -> None:
-        """Take everything down; nothing is left behind."""
+        """End all processes of the host and remove all its files."""
         try:
             for job in [*self._jobs, *([self._daemon] if self._daemon else [])]:
                 job.close()
@@ -141,11 +77,11 @@ class DaemonHost:
     def command(
         self, *argv: str, env: Mapping[str, str] | None = None, user: int = 0, cwd: str = "/"
     ) -> list[str]:
-        """The command line that runs argv inside the guest; it may be run while the guest lives."""
+        """Return the command line that runs `argv` inside the guest, for use while the guest runs."""
         identity = ["-S", str(user), "-G", str(user)]
-        given = environment(user) if env is None else env
-        variables = [f"{name}={value}" for name, value in given.items()]
-        enter = [*self._namespaces.nsenter, "-t", str(self._guest), "-a", *identity, "--"]
+        environment = default_environment(user) if env is None else env
+        variables = [f"{name}={value}" for name, value in environment.items()]
+        enter = [*self._namespaces.nsenter, "-t", str(self._guest_pid), "-a", *identity, "--"]
         return [*enter, "env", "-i", f"--chdir={cwd}", *variables, *argv]
 
     def start(
@@ -156,7 +92,7 @@ class DaemonHost:
         stdin: bytes = b"",
         cwd: str = "/",
     ) -> Job:
-        job = Job(self.command(*argv, env=env, user=user, cwd=cwd), stdin=stdin, entered=True)
+        job = Job(self.command(*argv, env=env, user=user, cwd=cwd), stdin=stdin, via_nsenter=True)
         self._jobs.append(job)
         return job
 
@@ -169,133 +105,146 @@ class DaemonHost:
         cwd: str = "/",
         timeout: float = 60,
     ) -> Result:
-        with Job(self.command(*argv, env=env, user=user, cwd=cwd), stdin=stdin, entered=True) as job:
+        with Job(self.command(*argv, env=env, user=user, cwd=cwd), stdin=stdin, via_nsenter=True) as job:
             return Result(job.wait(timeout), job.stdout(), job.stderr())
 
     def execute(self, *argv: str, user: int = 0, timeout: float = 60) -> Result:
         """Run a command inside the guest as an administrator does: `lxc exec`, `incus exec`."""
         identity = ["--user", str(user), "--group", str(user)]
-        return self.client("exec", *identity, self._namespaces.name, "--", *argv, timeout=timeout)
+        return self.client("exec", *identity, self.instance, "--", *argv, timeout=timeout)
 
     def client(self, *argv: str, timeout: float = 60) -> Result:
-        """Run the host's own client outside the guest: `lxc`, `incus`."""
+        """Run the client of the host outside the guest: `lxc`, `incus`."""
         command = [self._software.client, *argv]
-        variables = {"HOME": str(self._namespaces.directory), "PATH": _SYSTEM_PATH}
-        variables[self._software.directory] = str(self._state)
-        # where there is no file of its settings, the client greets first
+        variables = {"HOME": str(self._namespaces.directory), "PATH": SYSTEM_PATH}
+        variables[self._software.state_variable] = str(self._state)
+        # Without a file of settings, the client prints a welcome message.
         settings = self._namespaces.directory / "client"
         settings.mkdir(exist_ok=True)
         (settings / "config.yml").touch()
-        variables[self._software.settings] = str(settings)
-        with Job(self._namespaces.enter(*command), env=variables, entered=True) as job:
+        variables[self._software.client_variable] = str(settings)
+        with Job(self._namespaces.enter(*command), env=variables, via_nsenter=True) as job:
             return Result(job.wait(timeout), job.stdout(), job.stderr())
 
     def set(self, config: Mapping[str, str | None], /) -> None:
-        # a key set to nothing is unset
+        # The host unsets a key whose value is empty.
         changes = {key: value or "" for key, value in config.items()}
-        self._api.call("PATCH", self._instance, {"config": changes})
+        self._api.call("PATCH", self._instance_path, {"config": changes})
 
     def add_device(self, name: str, options: Mapping[str, str]) -> None:
-        self._api.call("PATCH", self._instance, {"devices": {name: dict(options)}})
+        self._api.call("PATCH", self._instance_path, {"devices": {name: dict(options)}})
 
     def remove_device(self, name: str) -> None:
-        instance = self._read()
+        instance = self._read_instance()
         del instance["devices"][name]
-        self._api.call("PUT", self._instance, instance)
+        self._api.call("PUT", self._instance_path, instance)
 
     def add_image(
         self, metadata: bytes | BinaryIO, rootfs: bytes | BinaryIO | None = None, *, public: bool = True
     ) -> str:
-        """Import a unified image (rootfs is None) or a split one; its fingerprint."""
+        """Import a unified image, or a split one if `rootfs` is given. Return its fingerprint."""
         body: object = metadata
-        kind = "application/octet-stream"
+        content_type = "application/octet-stream"
         if rootfs is not None:
             parts = {"metadata": metadata, "rootfs": rootfs}
-            body, kind = multipart(
+            body, content_type = multipart(
                 {name: io.BytesIO(part) if isinstance(part, bytes) else part for name, part in parts.items()}
             )
-        headers = {"Content-Type": kind, self._software.public: str(int(public))}
+        headers = {"Content-Type": content_type, self._software.public_header: str(int(public))}
         fingerprint: str = self._api.call("POST", "/1.0/images", body, headers)["fingerprint"]
         self._images.append(fingerprint)
         return fingerprint
 
     def ready(self) -> bool | None:
-        value = self._read()["config"].get("volatile.last_state.ready")
+        value = self._read_instance()["config"].get("volatile.last_state.ready")
         return None if value is None else value == "true"
 
-    def offer(self, on: bool) -> None:
-        self.set({self._software.offered: None if on else "false"})
+    def switch_api(self, on: bool) -> None:
+        self.set({self._software.api_key: None if on else "false"})
 
-    def offer_images(self, on: bool) -> None:
-        """Switch the guest API's images on or off; they are off at first."""
-        self.set({f"{self._software.offered}.images": "true" if on else None})
+    def switch_images(self, on: bool) -> None:
+        """Switch the export of images in the guest API on or off. It is off at the start."""
+        self.set({f"{self._software.api_key}.images": "true" if on else None})
 
-    def stop(self, how: Literal["TERM", "KILL"]) -> None:
+    def stop_daemon(self, signal_name: StopSignal) -> None:
         assert self._daemon is not None
-        self._daemon.kill(signal.Signals[f"SIG{how}"])
+        self._daemon.kill(signal.Signals[f"SIG{signal_name}"])
         self._daemon.wait(30)
 
-    def resume(self) -> None:
-        self._start_daemon()
+    def start_daemon(self) -> None:
+        self._spawn_daemon()
         self._wait_for_guest_api()
 
-    def freeze(self) -> None:
-        """Stop the daemon in its tracks: connections are accepted, nothing is answered."""
+    @contextlib.contextmanager
+    def socket_without_permission(self) -> Iterator[None]:
+        """Give the socket the mode 0755 for a while, as it has when the daemon has just created it."""
+        self._socket_outside.chmod(0o755)
+        try:
+            yield
+        finally:
+            self._socket_outside.chmod(0o666)
+
+    def freeze_daemon(self) -> None:
+        """Stop the daemon with SIGSTOP: connections are accepted, requests get no response."""
         assert self._daemon is not None
         self._daemon.kill(signal.SIGSTOP)
 
-    def thaw(self) -> None:
-        """Undo freeze."""
+    def thaw_daemon(self) -> None:
+        """Let a frozen daemon continue."""
         assert self._daemon is not None
         self._daemon.kill(signal.SIGCONT)
 
     def restart_guest(self) -> None:
-        """Restart the guest; what ran inside is gone."""
+        """Restart the guest, which ends all processes inside."""
         self._change_state("restart")
         self._wait_for_guest_api()
 
-    def clear(self) -> None:
-        """Back to a running daemon and a guest as at first: for use between tests.
+    def reset(self) -> None:
+        """Restore the state of a new host between tests: running daemon, guest API on, not Ready.
 
-        No config keys, devices and images of a test's, the guest API on, not Ready, and nothing but init
-        running inside. Files that a test wrote inside stay.
+        Removes config keys, devices and images of tests, and kills all processes in the guest except init.
+        Files that a test wrote in the guest remain.
         """
         assert self._daemon is not None
         if self._daemon.running:
-            self.thaw()
+            self.thaw_daemon()
         else:
-            self.resume()
+            self.start_daemon()
         while self._jobs:
             self._jobs.pop().close()
-        # to all but init and itself
-        self.run("sh", "-c", "kill -KILL -1")
+        self.run("sh", "-c", "kill -KILL -1")  # all but init and this shell
         while self._images:
             self._api.call("DELETE", f"/1.0/images/{self._images.pop()}")
-        instance = self._read()
+        instance = self._read_instance()
         config = instance["config"]
-        kept = {key: value for key, value in config.items() if not key.startswith(_TESTS_KEYS)}
+        kept = {key: value for key, value in config.items() if not key.startswith(_KEYS_OF_TESTS)}
         if kept != config or instance["devices"]:
-            self._api.call("PUT", self._instance, {**instance, "config": kept, "devices": {}})
+            self._api.call("PUT", self._instance_path, {**instance, "config": kept, "devices": {}})
 
-    def _read(self) -> dict[str, Any]:
-        instance: dict[str, Any] = self._api.call("GET", self._instance)
+    @property
+    def _socket_outside(self) -> Path:
+        """A path outside the guest of its devLXD socket."""
+        return Path(f"/proc/{self._guest_pid}/root{self.socket}")
+
+    def _read_instance(self) -> dict[str, Any]:
+        instance: dict[str, Any] = self._api.call("GET", self._instance_path)
         return instance
 
-    def _start_daemon(self) -> None:
-        """Start the daemon, again perhaps, and wait until it answers as one that is ready."""
+    def _spawn_daemon(self) -> None:
+        """Start the daemon, for the first time or again, and wait until it reports that it is ready."""
         self._state.mkdir(exist_ok=True)
         variables = {
             "HOME": str(self._namespaces.directory),
-            "PATH": _SYSTEM_PATH,
-            self._software.directory: str(self._state),
+            "PATH": SYSTEM_PATH,
+            self._software.state_variable: str(self._state),
         }
         if self._daemon is not None:
             self._daemon.close()
         daemon = self._daemon = Job(
-            self._namespaces.enter(self._software.daemon), env=variables, entered=True
+            self._namespaces.enter(self._software.daemon), env=variables, via_nsenter=True
         )
 
-        def answers() -> bool | None:
+        def is_ready() -> bool | None:
             if not daemon.running:
                 raise HostError(f"{self._software.daemon} ended with status {daemon.wait()}")
             try:
@@ -304,11 +253,11 @@ class DaemonHost:
                 return None
             return status == 200 or None
 
-        poll(f"{self._software.daemon} ready", answers, 60)
+        poll(f"{self._software.daemon} ready", is_ready, 60)
 
-    def _launch(self, guest: bytes | None) -> None:
-        """Storage, image and guest."""
-        programs = [Path("/usr"), *_programs()] if guest is None else []
+    def _launch(self, guest_image: bytes | None) -> None:
+        """Create the storage pool, the image and the guest, and start the guest."""
+        programs = [Path("/usr"), *program_directories()] if guest_image is None else []
         devices = {
             "root": {"type": "disk", "path": "/", "pool": "default"},
             **{
@@ -322,26 +271,28 @@ class DaemonHost:
             },
         }
         call = self._api.call
-        # there is nowhere to update images from
+        # No image server can be reached.
         call("PATCH", "/1.0", {"config": {"images.auto_update_interval": "0"}})
         call("POST", "/1.0/storage-pools", {"name": "default", "driver": "dir"})
         call("PATCH", "/1.0/profiles/default", {"devices": devices})
-        kind = {"Content-Type": "application/octet-stream"}
-        fingerprint = call("POST", "/1.0/images", guest or image.bootable(), kind)["fingerprint"]
+        headers = {"Content-Type": "application/octet-stream"}
+        data = image.bootable() if guest_image is None else guest_image
+        fingerprint = call("POST", "/1.0/images", data, headers)["fingerprint"]
         source = {"type": "image", "fingerprint": fingerprint}
-        call("POST", "/1.0/instances", {"name": self._namespaces.name, "source": source})
+        call("POST", "/1.0/instances", {"name": self.instance, "source": source})
         self._change_state("start")
         self._wait_for_guest_api()
 
     def _change_state(self, action: str) -> None:
-        self._api.call("PUT", f"{self._instance}/state", {"action": action, "timeout": 20, "force": True})
-        pid = self._api.call("GET", f"{self._instance}/state")["pid"]
-        self._guest = self._namespaces.outside(pid)
+        change = {"action": action, "timeout": 20, "force": True}
+        self._api.call("PUT", f"{self._instance_path}/state", change)
+        pid = self._api.call("GET", f"{self._instance_path}/state")["pid"]
+        self._guest_pid = self._namespaces.outside(pid)
 
     def _wait_for_guest_api(self) -> None:
-        path = f"/proc/{self._guest}/root{self._software.socket}"
+        path = str(self._socket_outside)
 
-        def connect() -> bool | None:
+        def connects() -> bool | None:
             with socket.socket(socket.AF_UNIX) as probe:
                 try:
                     probe.connect(path)
@@ -349,18 +300,18 @@ class DaemonHost:
                     return None
                 return True
 
-        poll(f"{self._software.socket} in the guest", connect, 20)
+        poll(f"{self._software.socket} in the guest", connects, 20)
 
     def _log(self) -> str:
-        """The end of what the daemon has said."""
+        """The last lines that the daemon has written."""
         return self._daemon.stderr()[-4000:].decode(errors="replace") if self._daemon else ""
 
 
 def lxd() -> DaemonHost:
-    """Bring up a LXD; close it, or use it in a with statement."""
+    """Start a LXD. Use it in a `with` statement, or close it."""
     return DaemonHost(LXD)
 
 
 def incus() -> DaemonHost:
-    """Bring up an Incus; close it, or use it in a with statement."""
+    """Start an Incus. Use it in a `with` statement, or close it."""
     return DaemonHost(INCUS)

@@ -1,4 +1,4 @@
-"""Fixtures: a host comes up once a session, when a test first asks for it, and is cleared for every test."""
+"""Fixtures: each host starts once per session, when a test first needs it, and is reset for every test."""
 
 from collections.abc import Iterator
 
@@ -7,18 +7,19 @@ import pytest
 from devlxdctl.simulator.profiles import PROFILES
 
 from .base import Host
-from .daemon import INCUS, LXD, DaemonHost, Software, available
+from .daemon import DaemonHost
 from .simulated import SimulatedHost
+from .software import INCUS, LXD, Software, unavailable_reason
 
 
 def require(software: Software) -> None:
-    """Skip the test where this host cannot run."""
-    if reason := available(software):
+    """Skip the test if this host cannot run on this machine."""
+    if reason := unavailable_reason(software):
         pytest.skip(reason)
 
 
-def bring_up(software: Software) -> Iterator[DaemonHost]:
-    """The body of a session fixture."""
+def running_host(software: Software) -> Iterator[DaemonHost]:
+    """Start a host, yield it and remove it: the body of a session fixture."""
     require(software)
     with DaemonHost(software) as host:
         yield host
@@ -26,30 +27,30 @@ def bring_up(software: Software) -> Iterator[DaemonHost]:
 
 @pytest.fixture(scope="session")
 def lxd_host() -> Iterator[DaemonHost]:
-    yield from bring_up(LXD)
+    yield from running_host(LXD)
 
 
 @pytest.fixture(scope="session")
 def incus_host() -> Iterator[DaemonHost]:
-    yield from bring_up(INCUS)
+    yield from running_host(INCUS)
 
 
 @pytest.fixture(params=["lxd", "incus"])
 def real_host(request: pytest.FixtureRequest) -> DaemonHost:
-    """Each real host in turn, as at first."""
+    """Each real host in turn, reset."""
     host: DaemonHost = request.getfixturevalue(f"{request.param}_host")
-    host.clear()
+    host.reset()
     return host
 
 
 @pytest.fixture(params=["lxd", "incus", *(f"simulated {profile}" for profile in PROFILES)])
-def host(request: pytest.FixtureRequest) -> Iterator[Host]:
-    """Every host in turn, real and simulated, as at first."""
+def any_host(request: pytest.FixtureRequest) -> Iterator[Host]:
+    """Each host in turn, real and simulated, reset."""
     kind, _, profile = request.param.partition(" ")
     if profile:
         with SimulatedHost(profile) as simulated:
             yield simulated
         return
-    real: DaemonHost = request.getfixturevalue(f"{kind}_host")
-    real.clear()
-    yield real
+    host: DaemonHost = request.getfixturevalue(f"{kind}_host")
+    host.reset()
+    yield host

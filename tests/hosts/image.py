@@ -1,4 +1,4 @@
-"""Images for the hosts, made here: of a few kilobytes, for programs that come from the machine's own /usr."""
+"""Small images for the hosts. A guest of them runs the programs in /usr of this machine."""
 
 import io
 import platform
@@ -51,15 +51,15 @@ def _file(name: str, data: bytes, mode: int = 0o644) -> Entry:
 
 
 def _tar(*entries: Entry) -> bytes:
-    written = io.BytesIO()
-    with tarfile.open(fileobj=written, mode="w") as archive:
+    output = io.BytesIO()
+    with tarfile.open(fileobj=output, mode="w") as archive:
         for info, data in entries:
             archive.addfile(info, io.BytesIO(data))
-    return written.getvalue()
+    return output.getvalue()
 
 
 def bootable() -> bytes:
-    """A unified image, a plain tar, whose guest runs what is mounted at /usr; any uid gets to its mounts."""
+    """Return a unified image, a plain tar, for a guest whose programs are mounted at /usr."""
     return _tar(
         _file("metadata.yaml", METADATA),
         _directory("rootfs"),
@@ -74,24 +74,24 @@ def bootable() -> bytes:
 
 
 def unified(payload: bytes) -> bytes:
-    """An image in one file, a plain tar, with payload in it. No guest starts from it."""
+    """Return an image of one file, a plain tar that contains `payload`. No guest can start from it."""
     return _tar(_file("metadata.yaml", METADATA), _directory("rootfs"), _file("rootfs/payload", payload))
 
 
 def split(payload: bytes) -> tuple[bytes, bytes]:
-    """An image in two files, plain tars: the metadata, and a root file system with payload in it."""
+    """Return an image of two files, plain tars: the metadata, and a root file system with `payload`."""
     return _tar(_file("metadata.yaml", METADATA)), _tar(_file("payload", payload))
 
 
 def sparse(file: BinaryIO, size: int) -> None:
-    """Write a unified image of about so many bytes, most of them a hole in the file."""
+    """Write a unified image of about `size` bytes to `file`, most of which is a hole."""
     payload, _ = _file("rootfs/payload", b"")
     payload.size = size
     head = io.BytesIO()
     with tarfile.open(fileobj=head, mode="w") as archive:
         for info, data in (_file("metadata.yaml", METADATA), _directory("rootfs")):
             archive.addfile(info, io.BytesIO(data))
-        archive.addfile(payload)  # without its bytes, which are the hole
+        archive.addfile(payload)  # the header only: its content is the hole
         used = archive.offset
     file.write(head.getvalue()[:used])
     end = used + -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE + 2 * tarfile.BLOCKSIZE

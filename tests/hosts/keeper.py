@@ -1,9 +1,9 @@
-"""The process that keeps a host's namespaces, and leaves nothing of them behind.
+"""The process that holds the namespaces of a host, and removes everything in them at the end.
 
-``keeper.py DIRECTORY NAME`` makes mount, network and pid namespaces, prints the pid of their init and waits
-for the end of its standard input, which comes when the tests are done and equally when they are killed. Then
-it kills that init, with which the kernel ends every process inside, daemon and guest alike, and removes the
-control groups of the guest, whose name is NAME, and DIRECTORY. It is run as a script: standard library only.
+`keeper.py DIRECTORY NAME` creates mount, network and PID namespaces and prints the process ID of their init.
+Then it waits for the end of its stdin, which comes when the tests end or are killed. It kills that init, so
+that the kernel ends all processes inside, daemon and guest included. It removes DIRECTORY and the control
+groups of the guest, whose name is NAME. It runs as a script, with the standard library only.
 """
 
 import contextlib
@@ -19,9 +19,9 @@ from types import FrameType
 
 CGROUPS = Path("/sys/fs/cgroup")
 
-# A network namespace needs its own /sys, over which the control groups are put back. LXC leaves locks in
-# /run. Of the machine's ids root has as many ranges as packages gave it, and Incus starts no guest with two,
-# so there is one range here. The last line becomes pid 1: with SIGCHLD ignored the kernel reaps its orphans.
+# A network namespace needs its own /sys, in which the control groups are mounted again. LXC leaves locks in
+# /run. Packages can give root several ranges of subordinate IDs, and Incus starts no guest with two: so there
+# is one range here. The last command is process 1: with SIGCHLD ignored, the kernel reaps its orphans.
 SETUP = """set -e
 mkdir "$1/cgroup"
 mount --rbind /sys/fs/cgroup "$1/cgroup"
@@ -38,9 +38,9 @@ exec sleep infinity </dev/null >/dev/null 2>&1
 """
 
 
-def cgroups(pattern: str) -> set[str]:
-    """The paths of control groups whose last part matches a glob."""
-    # os.walk, unlike pathlib, passes over those that vanish meanwhile
+def find_cgroups(pattern: str) -> set[str]:
+    """Return the paths of control groups whose name matches a glob."""
+    # os.walk, unlike pathlib, skips those that are removed meanwhile.
     return {
         str(Path(path, name))
         for path, names, _ in os.walk(CGROUPS)
@@ -49,9 +49,9 @@ def cgroups(pattern: str) -> set[str]:
 
 
 def remove_cgroups(name: str) -> None:
-    """Remove the control groups of an instance; for a moment after its end the kernel calls them busy."""
+    """Remove the control groups of an instance. They stay busy for a moment after its end."""
     deadline = time.monotonic() + 5
-    for top in cgroups(f"lxc.*.{name}*"):
+    for top in find_cgroups(f"lxc.*.{name}*"):
         for path, _, _ in os.walk(top, topdown=False):
             while True:
                 try:
@@ -63,26 +63,26 @@ def remove_cgroups(name: str) -> None:
                     time.sleep(0.01)
 
 
-def wake(name: str) -> None:
-    """Let each stopped nsenter of a host go on: until it reaps its child, the pid namespace does not end."""
+def continue_nsenters(name: str) -> None:
+    """Send SIGCONT to each nsenter of a host: the PID namespace ends only when it has reaped its child."""
     for path in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):  # it has ended meanwhile
             if f"DEVLXDCTL_HOST={name}".encode() in path.read_bytes():
                 os.kill(int(path.parent.name), signal.SIGCONT)
 
 
-def finish(signum: int, frame: FrameType | None) -> None:
+def exit_on_signal(signum: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + signum)
 
 
 def main(directory: Path, name: str) -> int:
     signals = (signal.SIGALRM, signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
     for signum in signals:
-        signal.signal(signum, finish)
-    # through these groups LXC leaves the ones that it removes; they are shared by all instances, and stay
-    others = cgroups("lxc.pivot")
+        signal.signal(signum, exit_on_signal)
+    # LXC moves processes into this group to remove theirs. All instances share it, and LXC leaves it behind.
+    existing = find_cgroups("lxc.pivot")
     unshare = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    # should this process be killed, the namespaces end with it
+    # With --pdeathsig, the namespaces end even if this process is killed.
     child = subprocess.Popen(
         ["setpriv", "--pdeathsig", "KILL", *unshare, "sh", "-c", SETUP, "sh", str(directory)],
         stdin=subprocess.DEVNULL,
@@ -103,7 +103,7 @@ def main(directory: Path, name: str) -> int:
         for signum in signals:
             signal.signal(signum, signal.SIG_IGN)
         os.kill(init or child.pid, signal.SIGKILL)
-        # this ends when the last process inside has been reaped
+        # unshare ends when the last process in the namespaces has been reaped.
         deadline = time.monotonic() + 20
         while True:
             try:
@@ -112,10 +112,10 @@ def main(directory: Path, name: str) -> int:
             except subprocess.TimeoutExpired:
                 if time.monotonic() > deadline:
                     raise
-                wake(name)
+                continue_nsenters(name)
         remove_cgroups(name)
-        for path in cgroups("lxc.pivot") - others:
-            with contextlib.suppress(OSError):  # in use by another host, which removes it
+        for path in find_cgroups("lxc.pivot") - existing:
+            with contextlib.suppress(OSError):  # another host uses it, and removes it
                 os.rmdir(path)
         shutil.rmtree(directory)
 
