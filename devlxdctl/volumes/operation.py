@@ -99,7 +99,7 @@ class Operation(Generic[_T]):
                 raise self._failure(again)
             response = again
         if response.status == 200:
-            self.done = True
+            self._take_result(response)
         elif response.status == 404:
             self._look_up()
         elif response.status != 500:
@@ -107,6 +107,14 @@ class Operation(Generic[_T]):
         elif end is not None and time.monotonic() >= end:
             problem = f"operation {self.id} is still running after {timeout:g} s"
             raise TimedOut(self.subject, problem, hint=self.hint)
+
+    def _take_result(self, response: Response) -> None:
+        document = self._storage.parse_operation(response, self.subject)
+        code = document.get("status_code")
+        if isinstance(code, int) and code >= 400:  # such as 401, cancelled
+            text = document.get("err") or document.get("status")
+            raise OperationFailed(self.subject, str(text), http_status=200)
+        self.done = code != 103  # running
 
     def _look_up(self) -> None:
         """The host has forgotten the operation: a few seconds after its end, or with its daemon."""

@@ -162,6 +162,13 @@ class Storage:
             raise self.session.error_from_status(response, request)
         return response
 
+    def parse_operation(self, response: Response, subject: str) -> dict[str, Any]:
+        """Return the JSON object of an operation."""
+        document = self.session.parse(response, subject)
+        if not isinstance(document, dict):
+            raise UnexpectedResponse(subject, "response is not a JSON object", http_status=response.status)
+        return document
+
     def _request(self, method: str, endpoint: Endpoint, names: Mapping[str, str]) -> Request:
         for kind, name in names.items():
             check_name(kind, name)
