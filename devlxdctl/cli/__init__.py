@@ -29,6 +29,7 @@ from devlxdctl.cli.commands import (
     state,
     versions,
     volume,
+    volume_snapshot,
     wait,
 )
 from devlxdctl.cli.options import Group, MissingCommand, Options, usage_message
@@ -129,3 +130,4 @@ for command in (
     help.help_,
 ):
     devlxdctl.add_command(command)
+volume.volume.add_command(volume_snapshot.snapshot)

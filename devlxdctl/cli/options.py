@@ -126,6 +126,16 @@ class Assignment(click.ParamType):  # type: ignore[type-arg]  # generic in newer
         return key, text
 
 
+def unique_assignments(pairs: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """Return the pairs of K=V as a dictionary. A key that is given twice is a usage error."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise click.UsageError(f"{twice} is given twice.")
+    return found
+
+
 def _store(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     if ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE:
         setattr(ctx.find_root().ensure_object(Options), param.name or "", value)

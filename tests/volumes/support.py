@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ from devlxdctl.simulator.profiles import Profile
 from tests.simulator.simhost import wait_until
 from tests.simulator.storage_client import CI_ID, LASTING, make_storage_simulator
 from tests.support.program import PROGRAM, Result, run
+
+StartHost = Callable[..., "Host"]
+"""Starts a host with the arguments of `make_host` after the first, which ends with the test."""
 
 TOKEN = "ci-token"
 UUID = "00000000-0000-4000-8000-000000000001"

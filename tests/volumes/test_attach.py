@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from pathlib import Path
-
 import pytest
 
 from devlxdctl import Conflict, InvalidRequest, NotFound, PermissionDenied
 from devlxdctl.volumes.attach import instance_name
-from tests.volumes.support import VOLUMES_OF_CI, Host, make_host
+from tests.volumes.support import VOLUMES_OF_CI, Host, StartHost
 
 DATA = {"type": "disk", "pool": "default", "source": "data", "path": "/srv"}
 
@@ -66,8 +63,8 @@ def test_unknown_instance_is_not_found(host: Host) -> None:
     host.client.attach_volume("default", "data", "/srv", instance="web1")
 
 
-def test_own_name_is_in_the_part_of_the_meta_data_that_the_host_wrote(short: Path, hosts: ExitStack) -> None:
-    host = hosts.enter_context(make_host(short, pools=VOLUMES_OF_CI))
+def test_own_name_is_in_the_part_of_the_meta_data_that_the_host_wrote(start_host: StartHost) -> None:
+    host = start_host(pools=VOLUMES_OF_CI)
     host.simulator.set({"user.meta-data": "local-hostname: other\n"})
     assert host.client.metadata().count("local-hostname: ") == 2
     host.client.attach_volume("default", "data", "/srv")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from devlxdctl import Client, Conflict, DevLXDError
 from tests.support.raw_host import RawHost, response
-from tests.volumes.support import TOKEN, VOLUMES_OF_CI, Host, make_host
+from tests.volumes.support import TOKEN, VOLUMES_OF_CI, Host, StartHost
 
 VOLUME = '{{"name":"data","description":"","content_type":"filesystem","config":{{{}}}}}'
 MISMATCH = response(b"ETag does not match\n", "text/plain; charset=utf-8", "412 Precondition Failed")
@@ -37,20 +36,20 @@ class ChangingHost:
         return response(VOLUME.format(config).encode(), extra=f'ETag: "e{number}"\r\n')
 
 
-def test_refused_change_is_merged_into_the_new_state(short: Path) -> None:
+def test_refused_change_is_merged_into_the_new_state(socket_directory: Path) -> None:
     host = ChangingHost('"size":"1MB"', '"size":"1MB","user.b":"2"', '"user.a":"1","user.b":"2"', refused=1)
-    with RawHost(short / "sock", host), Client(short / "sock", token=TOKEN) as client:
+    with RawHost(socket_directory / "sock", host), Client(socket_directory / "sock", token=TOKEN) as client:
         volume = client.set_volume("default", "data", config={"user.a": "1"}).wait()
     assert volume["config"] == {"user.a": "1", "user.b": "2"}
     assert [b'If-Match: "e2"' in each for each in host.patches] == [True, False]
     assert [b'If-Match: "e1"' in each for each in host.patches] == [False, True]
 
 
-def test_change_of_the_same_key_by_another_program_is_a_conflict(short: Path) -> None:
+def test_change_of_the_same_key_by_another_program_is_a_conflict(socket_directory: Path) -> None:
     host = ChangingHost('"user.a":"0"', '"user.a":"2"', refused=1)
     with (
-        RawHost(short / "sock", host),
-        Client(short / "sock", token=TOKEN) as client,
+        RawHost(socket_directory / "sock", host),
+        Client(socket_directory / "sock", token=TOKEN) as client,
         pytest.raises(Conflict) as caught,
     ):
         client.set_volume("default", "data", config={"user.a": "1"})
@@ -58,11 +57,11 @@ def test_change_of_the_same_key_by_another_program_is_a_conflict(short: Path) ->
     assert (caught.value.exit_status, len(host.patches)) == (8, 1)
 
 
-def test_change_that_is_refused_twice_is_a_conflict(short: Path) -> None:
+def test_change_that_is_refused_twice_is_a_conflict(socket_directory: Path) -> None:
     host = ChangingHost("", refused=9)
     with (
-        RawHost(short / "sock", host),
-        Client(short / "sock", token=TOKEN) as client,
+        RawHost(socket_directory / "sock", host),
+        Client(socket_directory / "sock", token=TOKEN) as client,
         pytest.raises(Conflict) as caught,
     ):
         client.set_volume("default", "data", config={"user.a": "1"})
@@ -153,8 +152,8 @@ def test_two_programs_that_create_one_volume_get_it_once(host: Host) -> None:
     assert host.count("POST", "") == 1
 
 
-def test_creation_by_another_program_that_runs_is_waited_for(short: Path, hosts: ExitStack) -> None:
-    host = hosts.enter_context(make_host(short, "operation-seconds=1", pools=VOLUMES_OF_CI))
+def test_creation_by_another_program_that_runs_is_waited_for(start_host: StartHost) -> None:
+    host = start_host("operation-seconds=1", pools=VOLUMES_OF_CI)
     first = host.client.create_volume("default", "new")
     with pytest.raises(Conflict):
         host.client.create_volume("default", "new")

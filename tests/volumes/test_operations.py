@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import re
 import signal
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from devlxdctl import HostUnavailable, OperationFailed, TimedOut
 from devlxdctl.simulator.profiles import LXD_6
 from tests.simulator.simhost import wait_until
 from tests.support.raw_host import RawHost, response
-from tests.volumes.support import VOLUMES_OF_CI, Host, finish, make_host
+from tests.volumes.support import VOLUMES_OF_CI, Host, StartHost, finish
 
 ID = r"[0-9a-f]{8}-[0-9a-f-]{27}"
 CHANGES = {
@@ -36,18 +35,14 @@ SUBJECTS = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_failed_operation_exits_with_1_and_the_text_of_the_host(
-    change: str, short: Path, hosts: ExitStack
-) -> None:
-    host = hosts.enter_context(
-        make_host(short, "operation-fails=423:The volume is locked", pools=VOLUMES_OF_CI)
-    )
+def test_failed_operation_exits_with_1_and_the_text_of_the_host(change: str, start_host: StartHost) -> None:
+    host = start_host("operation-fails=423:The volume is locked", pools=VOLUMES_OF_CI)
     done = host.run(*CHANGES[change])
     assert done == (1, b"", f"devlxdctl: {SUBJECTS[change]}: The volume is locked\n".encode())
 
 
-def test_failure_with_status_500_is_no_unavailable_host(short: Path, hosts: ExitStack) -> None:
-    host = hosts.enter_context(make_host(short, "operation-fails=Disk is full", pools=VOLUMES_OF_CI))
+def test_failure_with_status_500_is_no_unavailable_host(start_host: StartHost) -> None:
+    host = start_host("operation-fails=Disk is full", pools=VOLUMES_OF_CI)
     operation = host.client.create_volume("default", "new")
     for _ in range(2):  # waiting again has the same result
         with pytest.raises(OperationFailed) as caught:
@@ -106,10 +101,10 @@ def test_restart_of_the_daemon_during_an_operation_is_told_from_success(slow_hos
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_effect_of_a_forgotten_operation_is_looked_up(change: str, short: Path, hosts: ExitStack) -> None:
+def test_effect_of_a_forgotten_operation_is_looked_up(change: str, start_host: StartHost) -> None:
     # The host forgets an operation before the first wait can ask for it.
     profile = dataclasses.replace(LXD_6, operation_lifetime=0.0)
-    host = hosts.enter_context(make_host(short, pools=VOLUMES_OF_CI, profile=profile))
+    host = start_host(pools=VOLUMES_OF_CI, profile=profile)
     done = host.run(*CHANGES[change])
     assert (done.status, done.stderr) == (0, b"")
     assert bool(done.stdout) is ("delete" not in change)
@@ -117,9 +112,9 @@ def test_effect_of_a_forgotten_operation_is_looked_up(change: str, short: Path, 
 
 @pytest.mark.parametrize("change", ["create", "copy", "snapshot create"])
 def test_lost_response_to_a_post_is_looked_up_and_nothing_is_created_twice(
-    change: str, short: Path, hosts: ExitStack
+    change: str, start_host: StartHost
 ) -> None:
-    host = hosts.enter_context(make_host(short, "lost-response", pools=VOLUMES_OF_CI))
+    host = start_host("lost-response", pools=VOLUMES_OF_CI)
     done = host.run("-f", "json", *CHANGES[change])
     assert done.status == 0
     assert b'"name":"new"' in done.stdout
@@ -131,19 +126,15 @@ def test_lost_response_to_a_post_is_looked_up_and_nothing_is_created_twice(
     assert host.count("POST", "") == 1
 
 
-def test_lost_response_of_an_existing_volume_is_not_reported_as_created(
-    short: Path, hosts: ExitStack
-) -> None:
-    host = hosts.enter_context(make_host(short, "lost-response", pools=VOLUMES_OF_CI))
+def test_lost_response_of_an_existing_volume_is_not_reported_as_created(start_host: StartHost) -> None:
+    host = start_host("lost-response", pools=VOLUMES_OF_CI)
     done = host.run("volume", "create", "default", "data")
     assert done == (8, b"", b"devlxdctl: data: volume exists already\n")
     assert host.count("POST", "") == 0
 
 
-def test_change_that_never_shows_after_a_lost_response_is_an_error(short: Path, hosts: ExitStack) -> None:
-    host = hosts.enter_context(
-        make_host(short, "lost-response", "operation-fails=Disk is full", pools=VOLUMES_OF_CI)
-    )
+def test_change_that_never_shows_after_a_lost_response_is_an_error(start_host: StartHost) -> None:
+    host = start_host("lost-response", "operation-fails=Disk is full", pools=VOLUMES_OF_CI)
     with pytest.raises(HostUnavailable) as caught:
         host.client.create_volume("default", "new")
     problem = "connection closed without a response; the change is not visible after 10 s"
@@ -151,12 +142,12 @@ def test_change_that_never_shows_after_a_lost_response_is_an_error(short: Path, 
     assert host.count("POST", "") == 1
 
 
-def test_slow_operation_of_a_lost_response_is_found_when_it_ends(short: Path, hosts: ExitStack) -> None:
-    host = hosts.enter_context(make_host(short, "lost-response", "operation-seconds=1", pools=VOLUMES_OF_CI))
+def test_slow_operation_of_a_lost_response_is_found_when_it_ends(start_host: StartHost) -> None:
+    host = start_host("lost-response", "operation-seconds=1", pools=VOLUMES_OF_CI)
     assert host.client.create_volume("default", "new").wait()["name"] == "new"
 
 
-def test_cancelled_operation_is_a_failure(short: Path) -> None:
+def test_cancelled_operation_is_a_failure(socket_directory: Path) -> None:
     started = b'{"id":"1","status":"Running","status_code":103,"err":""}'
     cancelled = b'{"id":"1","status":"Cancelled","status_code":401,"err":""}'
 
@@ -173,13 +164,13 @@ def test_cancelled_operation_is_a_failure(short: Path) -> None:
 
     from devlxdctl import Client
 
-    with RawHost(short / "sock", answer), Client(short / "sock", token="x") as client:
+    with RawHost(socket_directory / "sock", answer), Client(socket_directory / "sock", token="x") as client:
         with pytest.raises(OperationFailed) as caught:
             client.create_volume("default", "new").wait()
         assert str(caught.value) == "new: Cancelled"
 
 
-def test_operation_id_is_checked_before_it_is_put_into_a_path(short: Path) -> None:
+def test_operation_id_is_checked_before_it_is_put_into_a_path(socket_directory: Path) -> None:
     from devlxdctl import Client, UnexpectedResponse
 
     def answer(request: bytes) -> bytes:
@@ -191,7 +182,7 @@ def test_operation_id_is_checked_before_it_is_put_into_a_path(short: Path) -> No
             return response(b"Storage volume not found\n", "text/plain", "404 Not Found")
         return response(b'{"name":"default"}')
 
-    with RawHost(short / "sock", answer), Client(short / "sock", token="x") as client:
+    with RawHost(socket_directory / "sock", answer), Client(socket_directory / "sock", token="x") as client:
         with pytest.raises(UnexpectedResponse) as caught:
             client.create_volume("default", "new")
         assert str(caught.value) == "new: response has no valid ID of an operation"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 from devlxdctl import Client, PermissionDenied
 from tests.simulator.storage_client import GUEST
 from tests.support.raw_host import RawHost, response
-from tests.volumes.support import VOLUMES_OF_CI, Host, make_host
+from tests.volumes.support import VOLUMES_OF_CI, Host, StartHost
 
 COMMANDS = {
     "pool show": ("default", "pool show default"),
@@ -78,11 +77,11 @@ def test_switched_off_volumes_are_named_as_the_cause(name: str, host: Host) -> N
     ],
 )
 def test_missing_entitlement_is_named_with_the_command_that_grants_it(
-    name: str, entity: str, entitlement: str, short: Path, hosts: ExitStack
+    name: str, entity: str, entitlement: str, start_host: StartHost
 ) -> None:
     ci: dict[str, Any] = GUEST["simulator"]["identities"]["ci"]
     less = {**ci, entity: [each for each in ci[entity] if each != entitlement]}
-    host = hosts.enter_context(make_host(short, identities={"ci": less}, pools=VOLUMES_OF_CI))
+    host = start_host(identities={"ci": less}, pools=VOLUMES_OF_CI)
     subject, command = COMMANDS[name]
     entity_name = "storage_volume" if entity == "volume" else entity
     problem = f"permission denied: Forbidden; the identity of the token needs {entity_name} {entitlement}"
@@ -93,13 +92,13 @@ def test_missing_entitlement_is_named_with_the_command_that_grants_it(
     assert host.run(*command.split()) == (4, b"", error(subject, problem, hint))
 
 
-def test_expired_token_is_named_as_the_cause(short: Path) -> None:
+def test_expired_token_is_named_as_the_cause(socket_directory: Path) -> None:
     def answer(request: bytes) -> bytes:
         return response(b"Forbidden\n", "text/plain; charset=utf-8", "403 Forbidden")
 
     with (
-        RawHost(short / "sock", answer),
-        Client(short / "sock", token="old") as client,
+        RawHost(socket_directory / "sock", answer),
+        Client(socket_directory / "sock", token="old") as client,
         pytest.raises(PermissionDenied) as caught,
     ):
         client.volumes("default")
@@ -110,8 +109,8 @@ def test_expired_token_is_named_as_the_cause(short: Path) -> None:
 
 @pytest.mark.parametrize("profile", ["lxd-5.0", "incus"])
 @pytest.mark.parametrize("name", COMMANDS)
-def test_host_without_the_api_exits_with_3(profile: str, name: str, short: Path, hosts: ExitStack) -> None:
-    host = hosts.enter_context(make_host(short, profile=profile))
+def test_host_without_the_api_exits_with_3(profile: str, name: str, start_host: StartHost) -> None:
+    host = start_host(profile=profile)
     subject, command = COMMANDS[name]
     subject = "default" if name == "create" else subject
     hint = "use a host with LXD 6.6 or later: Incus and older LXD do not offer volumes to guests"

@@ -6,27 +6,28 @@ from collections.abc import Iterator
 
 import click
 
-from devlxdctl.cli.commands.volume_snapshot import snapshot
 from devlxdctl.cli.completion import values
-from devlxdctl.cli.options import Assignment, Group, Options, Size
+from devlxdctl.cli.options import Assignment, Group, Options, Seconds, Size, unique_assignments
 from devlxdctl.cli.output.devices import DEVICE_HEADER, device_row
 from devlxdctl.cli.output.render import Table
-from devlxdctl.cli.storage import (
-    description_option,
-    details,
-    if_exists_option,
-    pool_argument,
-    quiet_option,
-    target_option,
-    timeout_option,
-    unique,
-    volume_argument,
-    volume_row,
-    wait_for,
-)
+from devlxdctl.cli.output.volumes import details, volume_row, wait_for
 
 _HEADER = ("NAME", "TYPE", "SIZE", "DESCRIPTION")
 
+_pool = click.argument("pool", shell_complete=values.pools)
+_volume = click.argument("volume", shell_complete=values.volumes)
+_target = click.option(
+    "--target",
+    metavar="MEMBER",
+    default="",
+    help="Cluster member that has the volume.",
+)
+_timeout = click.option(
+    "--timeout", type=Seconds(), metavar="SECONDS", help="Exit with status 124 after SECONDS."
+)
+_quiet = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+_description = click.option("--description", metavar="TEXT", help="Description.")
+_if_exists = click.option("--if-exists", is_flag=True, help="Accept that it does not exist.")
 _instance = click.option(
     "--instance", metavar="NAME", help="Another instance that the token may edit.  [default: this one]"
 )
@@ -48,8 +49,8 @@ def volume() -> None:
 
 
 @volume.command()
-@pool_argument
-@target_option
+@_pool
+@_target
 @click.pass_obj
 def ls(options: Options, pool: str, target: str) -> Table:
     """List the volumes in a pool.
@@ -74,9 +75,9 @@ def ls(options: Options, pool: str, target: str) -> Table:
 
 
 @volume.command()
-@pool_argument
-@volume_argument
-@target_option
+@_pool
+@_volume
+@_target
 @click.pass_obj
 def show(options: Options, pool: str, volume: str, target: str) -> Table:
     """Print a volume.
@@ -89,11 +90,11 @@ def show(options: Options, pool: str, volume: str, target: str) -> Table:
 
 
 @volume.command()
-@pool_argument
-@volume_argument
+@_pool
+@_volume
 @_size
 @click.option("--block", is_flag=True, help="Create a block device instead of a file system.")
-@description_option
+@_description
 @click.option(
     "--config",
     "config",
@@ -104,9 +105,9 @@ def show(options: Options, pool: str, volume: str, target: str) -> Table:
 )
 @click.option("--from", "source", metavar="SOURCE", help="Copy this: [POOL/]VOLUME[/SNAPSHOT].")
 @click.option("--if-missing", is_flag=True, help="Accept a volume that exists already, unchanged.")
-@target_option
-@timeout_option
-@quiet_option
+@_target
+@_timeout
+@_quiet
 @click.pass_obj
 def create(
     options: Options,
@@ -141,7 +142,7 @@ def create(
         size=size,
         block=block,
         description=description or "",
-        config=unique(config),
+        config=unique_assignments(config),
         source=source,
         if_missing=if_missing,
         target=target,
@@ -150,14 +151,14 @@ def create(
 
 
 @volume.command("set")
-@pool_argument
-@volume_argument
+@_pool
+@_volume
 @click.argument("config", metavar="[K=V]...", nargs=-1, type=Assignment())
 @_size
-@description_option
-@target_option
-@timeout_option
-@quiet_option
+@_description
+@_target
+@_timeout
+@_quiet
 @click.pass_obj
 def set_(
     options: Options,
@@ -183,18 +184,18 @@ def set_(
     if not config and size is None and description is None:
         raise click.UsageError("Missing K=V, --size or --description.")
     operation = options.client().set_volume(
-        pool, volume, size=size, description=description, config=unique(config), target=target
+        pool, volume, size=size, description=description, config=unique_assignments(config), target=target
     )
     return details(wait_for(operation, timeout, quiet))
 
 
 @volume.command()
-@pool_argument
-@volume_argument
-@if_exists_option
-@target_option
-@timeout_option
-@quiet_option
+@_pool
+@_volume
+@_if_exists
+@_target
+@_timeout
+@_quiet
 @click.pass_obj
 def delete(
     options: Options,
@@ -219,8 +220,8 @@ def delete(
 
 
 @volume.command()
-@pool_argument
-@volume_argument
+@_pool
+@_volume
 @click.argument("path", required=False)
 @click.option("--device", metavar="NAME", help="Name of the device.  [default: name of the volume]")
 @click.option(
@@ -232,7 +233,7 @@ def delete(
     help="Option of the device, such as readonly=true; repeatable.",
 )
 @_instance
-@timeout_option
+@_timeout
 @click.pass_obj
 def attach(
     options: Options,
@@ -260,7 +261,7 @@ def attach(
     found = options.client().attach_volume(
         *(pool, volume, path),
         device=device,
-        options=unique(device_options),
+        options=unique_assignments(device_options),
         instance=instance,
         timeout=timeout,
     )
@@ -270,7 +271,7 @@ def attach(
 @volume.command()
 @click.argument("device", shell_complete=values.disks)
 @_instance
-@timeout_option
+@_timeout
 @click.pass_obj
 def detach(options: Options, device: str, instance: str | None, timeout: float | None) -> None:
     """Detach a volume from this instance.
@@ -282,6 +283,3 @@ def detach(options: Options, device: str, instance: str | None, timeout: float |
       devlxdctl volume detach data
     """
     options.client().detach_volume(device, instance=instance, timeout=timeout)
-
-
-volume.add_command(snapshot)

@@ -5,21 +5,24 @@ from __future__ import annotations
 import click
 
 from devlxdctl.cli.completion import values
-from devlxdctl.cli.options import Group, Options
+from devlxdctl.cli.options import Group, Options, Seconds
 from devlxdctl.cli.output.render import Table
-from devlxdctl.cli.storage import (
-    description_option,
-    details,
-    if_exists_option,
-    pool_argument,
-    quiet_option,
-    target_option,
-    timeout_option,
-    volume_argument,
-    volume_row,
-    wait_for,
-)
+from devlxdctl.cli.output.volumes import details, volume_row, wait_for
 
+_pool = click.argument("pool", shell_complete=values.pools)
+_volume = click.argument("volume", shell_complete=values.volumes)
+_target = click.option(
+    "--target",
+    metavar="MEMBER",
+    default="",
+    help="Cluster member that has the volume.",
+)
+_timeout = click.option(
+    "--timeout", type=Seconds(), metavar="SECONDS", help="Exit with status 124 after SECONDS."
+)
+_quiet = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+_description = click.option("--description", metavar="TEXT", help="Description.")
+_if_exists = click.option("--if-exists", is_flag=True, help="Accept that it does not exist.")
 _snapshot = click.argument("snapshot", shell_complete=values.snapshots)
 
 
@@ -34,9 +37,9 @@ def snapshot() -> None:
 
 
 @snapshot.command()
-@pool_argument
-@volume_argument
-@target_option
+@_pool
+@_volume
+@_target
 @click.pass_obj
 def ls(options: Options, pool: str, volume: str, target: str) -> Table:
     """List the snapshots of a volume, the oldest first.
@@ -52,10 +55,10 @@ def ls(options: Options, pool: str, volume: str, target: str) -> Table:
 
 
 @snapshot.command()
-@pool_argument
-@volume_argument
+@_pool
+@_volume
 @_snapshot
-@target_option
+@_target
 @click.pass_obj
 def show(options: Options, pool: str, volume: str, snapshot: str, target: str) -> Table:
     """Print a snapshot.
@@ -68,13 +71,13 @@ def show(options: Options, pool: str, volume: str, snapshot: str, target: str) -
 
 
 @snapshot.command()
-@pool_argument
-@volume_argument
+@_pool
+@_volume
 @click.argument("snapshot", required=False)
-@description_option
-@target_option
-@timeout_option
-@quiet_option
+@_description
+@_target
+@_timeout
+@_quiet
 @click.pass_obj
 def create(
     options: Options,
@@ -103,13 +106,13 @@ def create(
 
 
 @snapshot.command()
-@pool_argument
-@volume_argument
+@_pool
+@_volume
 @_snapshot
-@if_exists_option
-@target_option
-@timeout_option
-@quiet_option
+@_if_exists
+@_target
+@_timeout
+@_quiet
 @click.pass_obj
 def delete(
     options: Options,

@@ -18,8 +18,8 @@ OWNER, UUID = CONFIG["volatile.devlxd.owner"], CONFIG["volatile.uuid"]
 
 
 @pytest.fixture
-def host(short: Path) -> Iterator[Host]:
-    with make_host(short, pools=VOLUMES_OF_CI) as host:
+def host(socket_directory: Path) -> Iterator[Host]:
+    with make_host(socket_directory, pools=VOLUMES_OF_CI) as host:
         yield host
 
 
@@ -66,14 +66,14 @@ def test_deleting_and_detaching_print_nothing(host: Host) -> None:
     row = b"data\tdisk\t-\tpath=/srv\tpool=default\treadonly=true\tsource=data\n"
     argv = ("volume", "attach", "default", "data", "/srv", "--option", "readonly=true")
     assert host.run(*argv) == (0, row, b"")
-    for argv in (
+    for command in (
         ("volume", "detach", "data"),
         ("volume", "snapshot", "delete", "default", "data", "snap0"),
         ("volume", "snapshot", "delete", "default", "data", "snap0", "--if-exists"),
         ("volume", "delete", "default", "data"),
         ("volume", "delete", "default", "data", "--if-exists"),
     ):
-        assert host.run(*argv) == (0, b"", b"")
+        assert host.run(*command) == (0, b"", b"")
     done = host.run("volume", "detach", "data")
     expected = b"devlxdctl: data: no such device\nhint: list the devices: devlxdctl devices --type disk\n"
     assert done == (6, b"", expected)
@@ -149,8 +149,8 @@ def test_node_that_appears_later_is_waited_for(host: Host, tmp_path: Path) -> No
         assert program.communicate(timeout=60)[0] == f"{path}\n".encode()
 
 
-def test_progress_is_shown_on_a_terminal_and_removed(short: Path) -> None:
-    with make_host(short, "operation-seconds=600", pools=VOLUMES_OF_CI) as host:
+def test_progress_is_shown_on_a_terminal_and_removed(socket_directory: Path) -> None:
+    with make_host(socket_directory, "operation-seconds=600", pools=VOLUMES_OF_CI) as host:
         terminal, stderr = os.openpty()
         env = {"DEVLXD_SOCKET": str(host.simulator.path), "DEVLXD_BEARER_TOKEN": TOKEN, "TERM": "xterm"}
         argv = [PROGRAM, "volume", "delete", "default", "data"]
@@ -162,7 +162,7 @@ def test_progress_is_shown_on_a_terminal_and_removed(short: Path) -> None:
             host.simulator.finish_operations()
             assert program.wait(timeout=60) == 0
         os.close(terminal)
-    with make_host(short, pools=VOLUMES_OF_CI) as host:
+    with make_host(socket_directory, pools=VOLUMES_OF_CI) as host:
         assert host.run("volume", "delete", "default", "data").stderr == b""
 
 

@@ -1,13 +1,9 @@
-"""What the commands for volumes and for their snapshots share."""
+"""Printing volumes and snapshots, and waiting for their operations."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import click
-
-from devlxdctl.cli.completion import values
-from devlxdctl.cli.options import Seconds
 from devlxdctl.cli.output.progress import progress_line
 from devlxdctl.cli.output.render import Table, as_text
 from devlxdctl.cli.output.stdio import print_error
@@ -17,21 +13,6 @@ if TYPE_CHECKING:
     from devlxdctl import Operation, StorageVolume, VolumeSnapshot
 
 _T = TypeVar("_T")
-
-pool_argument = click.argument("pool", shell_complete=values.pools)
-volume_argument = click.argument("volume", shell_complete=values.volumes)
-target_option = click.option(
-    "--target",
-    metavar="MEMBER",
-    default="",
-    help="Cluster member that has the volume.",
-)
-timeout_option = click.option(
-    "--timeout", type=Seconds(), metavar="SECONDS", help="Exit with status 124 after SECONDS."
-)
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
-description_option = click.option("--description", metavar="TEXT", help="Description.")
-if_exists_option = click.option("--if-exists", is_flag=True, help="Accept that it does not exist.")
 
 
 def wait_for(operation: Operation[_T], timeout: float | None, quiet: bool) -> _T:
@@ -44,16 +25,6 @@ def wait_for(operation: Operation[_T], timeout: float | None, quiet: bool) -> _T
             print_error(f"devlxdctl: {operation.subject}: operation {operation.id} continues on the host")
             print_error(f"hint: {operation.hint}")
         raise
-
-
-def unique(pairs: tuple[tuple[str, str], ...]) -> dict[str, str]:
-    """Return the pairs of K=V as a dictionary. A key that is given twice is a usage error."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise click.UsageError(f"{twice} is given twice.")
-    return found
 
 
 def volume_row(found: StorageVolume | VolumeSnapshot) -> list[str]:
