@@ -27,10 +27,13 @@ if TYPE_CHECKING:
     from devlxdctl.http.tokens import *
     from devlxdctl.images.export import *
     from devlxdctl.models import *
+    from devlxdctl.volumes.names import *
+    from devlxdctl.volumes.operation import *
 
 _PUBLIC_MODULES = (
     *("errors", "atomic_files", "models", "config.environment", "guest", "http.tokens", "client"),
-    *("http.raw", "events.stream", "events.watch", "images.export", "doctor"),
+    *("http.raw", "volumes.names", "volumes.operation", "events.stream", "events.watch", "images.export"),
+    "doctor",
 )
 """In the order in which `__getattr__` looks: the modules that are cheap to import come first."""
 

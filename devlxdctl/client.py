@@ -17,6 +17,7 @@ from devlxdctl.http.retry import RetryPolicy
 from devlxdctl.http.session import Session
 from devlxdctl.http.tokens import Token
 from devlxdctl.models import Device, Dump, ProStatus, ProToken, State
+from devlxdctl.volumes.methods import VolumeMethods
 
 if TYPE_CHECKING:
     from devlxdctl.doctor import Check
@@ -32,7 +33,7 @@ _log: Final = logging.getLogger(__name__)
 _PRO_READ_TIMEOUT: Final = 90.0  # the host asks Canonical's servers for a token
 
 
-class Client:
+class Client(VolumeMethods):
     """A client for the devLXD API of the host that this guest runs on.
 
     * `socket`: the path of its socket; by default `$DEVLXD_SOCKET`, else `/dev/lxd/sock` or
@@ -243,6 +244,15 @@ class Client:
         from devlxdctl.events.watch import wait_for_device
 
         return wait_for_device(self._session, self._devices, name, gone, timeout)
+
+    def wait_for_node(self, name: str, *, timeout: float | None = None) -> str:
+        """Wait until the device `name` has a node in this guest, and return that. See `find_node`.
+
+        `timeout` as for `wait_for_config`. Raises `NotFound` for a type of device that never has one.
+        """
+        from devlxdctl.events.nodes import wait_for_node
+
+        return wait_for_node(self._session, self._devices, name, timeout)
 
     def wait_for_host(self, *, timeout: float | None = None) -> State:
         """Wait until the host responds, and return the state. `timeout` as for `wait_for_config`."""

@@ -2,6 +2,7 @@
 
 DevLXDError
 ├── UnexpectedResponse   1  a response that no host should send, or a 3xx or 4xx status not listed below
+├── OperationFailed      1  the host started an operation, and it failed
 ├── InvalidRequest       2  cannot be sent: an empty key, a socket path longer than the kernel accepts
 ├── NotSupported         3  this host does not offer it
 ├── PermissionDenied     4  EACCES on the socket, or HTTP status 401 or 403
@@ -31,6 +32,7 @@ __all__ = [
     "NoDevLXD",
     "NotFound",
     "NotSupported",
+    "OperationFailed",
     "PermissionDenied",
     "TimedOut",
     "UnexpectedResponse",
@@ -92,6 +94,10 @@ class DevLXDError(Exception):
 
 class UnexpectedResponse(DevLXDError):
     """The response is not one that devLXD sends: invalid JSON, HTML, a redirect, an unknown status."""
+
+
+class OperationFailed(DevLXDError):
+    """The host started an operation, and it failed. The problem is the text of the host."""
 
 
 class InvalidRequest(DevLXDError):

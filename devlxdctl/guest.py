@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 from devlxdctl.errors import InvalidRequest
 
-__all__ = ["SOCKETS", "GuestSign", "find_interface", "find_product", "find_socket", "guest_signs"]
+__all__ = [
+    "SOCKETS",
+    "GuestSign",
+    "find_interface",
+    "find_node",
+    "find_product",
+    "find_socket",
+    "guest_signs",
+]
 
 Product = Literal["LXD", "Incus"]
 
 SOCKETS: Final = ("/dev/lxd/sock", "/dev/incus/sock")
 """Where LXD and Incus put their sockets in a guest."""
+
+NODE_TYPES: Final = ("disk", "nic", "unix-block", "unix-char")
+"""The types of devices that can have a node in a guest."""
 
 MAX_SOCKET_PATH: Final = 107
 """Bytes of the path of a Unix socket, without the NUL at its end."""
@@ -117,6 +128,80 @@ def find_interface(device: Mapping[str, Any], root: str = "/") -> str | None:
         return name
     with_hardware = [each for each in candidates if os.path.exists(f"{directory}/{each}/device")]
     return next(iter(with_hardware + candidates), None)
+
+
+def find_node(
+    name: str, device: Mapping[str, Any], root: str = "/", *, names: Collection[str] = ()
+) -> str | None:
+    """Return what the device `name` is in this guest, None where it is nothing.
+
+    That is the network interface of a nic, the block device of a disk in a virtual machine, the path of a
+    unix-char or unix-block device.
+
+    * `root`: the directory that is taken for `/`.
+    * `names`: the names of all devices of the instance. The host shortens long names of disks: a short form
+      that two of them have is not used.
+    """
+    kind = device.get("type")
+    if kind == "nic":
+        return find_interface(device, root)
+    if kind in ("unix-char", "unix-block"):
+        path = device.get("path") or device.get("source")
+        return path if isinstance(path, str) and os.path.lexists(f"{root}/{path}") else None
+    if kind != "disk":
+        return None
+    others = {link for other in names if other != name for link in _disk_links(other)}
+    for link in _disk_links(name):
+        if link not in others and (node := _link_target(f"/dev/disk/by-id/{link}", root)):
+            return node
+    return None
+
+
+def _disk_links(name: str) -> Iterator[str]:
+    """The names in /dev/disk/by-id that udev can give to the disk device `name` of a virtual machine.
+
+    A disk has a serial and, on the SCSI bus, a device ID: a prefix and the encoded name. Where that is too
+    long, it depends on the version of the host what they are:
+
+    * Serial: LXD, and Incus before 2026, cut it after 36 characters; newer Incus replaces a name of more than
+      30, or 14 for virtio-blk and NVMe, by its hash.
+    * Device ID: LXD 6.4 and later do not limit it. Incus since 6.9 replaces a name of more than 25 by its
+      hash. Before, it is the serial, of which QEMU takes 20 characters.
+    * Disks on virtio-blk and NVMe show 20 characters of the serial.
+    """
+    encoded = name.replace("-", "--").replace("/", "-")
+    for prefix in ("lxd_", "incus_"):
+        full = prefix + encoded
+        hashed = {size: prefix + _hash_if_longer(encoded, size) for size in (30, 25, 14)}
+        for model in ("HARDDISK", "CD-ROM"):
+            for serial in dict.fromkeys((full[:36], hashed[30])):
+                yield f"scsi-SQEMU_QEMU_{model}_{serial}"
+            for device_id in dict.fromkeys((full, hashed[25], full[:20])):
+                yield f"scsi-0QEMU_QEMU_{model}_{device_id}"
+        for serial in dict.fromkeys((hashed[14], full[:20])):
+            yield f"virtio-{serial}"
+            yield f"nvme-QEMU_NVMe_Ctrl_{serial}"
+            yield f"nvme-QEMU_NVMe_Ctrl_{serial}_1"  # with the namespace, since systemd 252
+
+
+def _hash_if_longer(text: str, size: int) -> str:
+    """Return `text`, or the first `size` characters of its hash if it is longer."""
+    if len(text.encode()) <= size:
+        return text
+    from base64 import urlsafe_b64encode
+    from hashlib import sha256
+
+    return urlsafe_b64encode(sha256(text.encode()).digest()).decode()[:size]
+
+
+def _link_target(link: str, root: str) -> str | None:
+    """Return the file in `root` that the symbolic link `link` leads to, None without it."""
+    try:
+        target = os.readlink(root + link)
+    except OSError:
+        return None
+    path = os.path.normpath(os.path.join(os.path.dirname(link), target))
+    return path if os.path.exists(root + path) else None
 
 
 def has_virtio_port(root: str = "/") -> bool:

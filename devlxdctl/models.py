@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from typing import Final, Literal, TypedDict
 
-__all__ = ["EVENT_TYPES", "Device", "Dump", "ProStatus", "ProToken", "State"]
+__all__ = [
+    "EVENT_TYPES",
+    "Device",
+    "Dump",
+    "InstanceDevices",
+    "ProStatus",
+    "ProToken",
+    "State",
+    "StoragePool",
+    "StorageVolume",
+    "VolumeSnapshot",
+]
 
 
 EVENT_TYPES: Final = ("config", "device")
@@ -48,6 +59,45 @@ class ProToken(TypedDict, total=False):
 
 Device = dict[str, str]
 """A device of `GET /1.0/devices`: its options as configured on the host, `type` among them."""
+
+
+class StoragePool(TypedDict, total=False):
+    """`GET /1.0/storage-pools/{pool}`. LXD 6 only, as all of the storage API."""
+
+    name: str
+    driver: str
+    status: str
+
+
+class StorageVolume(TypedDict, total=False):
+    """`GET /1.0/storage-pools/{pool}/volumes/custom/{volume}`: a custom storage volume."""
+
+    name: str
+    description: str
+    pool: str
+    type: str
+    content_type: str
+    """"filesystem" or "block"; empty in lists."""
+    config: dict[str, str]
+    location: str
+    """Name of the cluster member that has it; "none" without a cluster."""
+
+
+class VolumeSnapshot(TypedDict, total=False):
+    """`GET /1.0/storage-pools/{pool}/volumes/custom/{volume}/snapshots/{snapshot}`."""
+
+    name: str
+    """In lists, the name of the volume and a slash come before it."""
+    description: str
+    content_type: str
+    config: dict[str, str]
+
+
+class InstanceDevices(TypedDict, total=False):
+    """`GET /1.0/instances/{instance}`: the devices that the identity of the token attached."""
+
+    name: str
+    devices: dict[str, Device]
 
 
 class Dump(TypedDict):

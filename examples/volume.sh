@@ -1,27 +1,13 @@
 #!/bin/sh
-# Makes a volume, attaches it to this instance, and undoes both, with LXD 6's storage API for guests.
+# Create a volume, attach it to this instance, take a snapshot, and undo all of it. Needs LXD 6.6 or later.
 #
-# On the host, once:
-#   lxc config set INSTANCE security.devlxd.management.volumes=true
-#   lxc auth identity create devlxd/NAME --group GROUP
-#   lxc auth identity token issue devlxd/NAME
-# In the guest the token is in DEVLXD_BEARER_TOKEN.
+# On the host, once: see docs/volumes.md. In the guest, the token is in DEVLXD_BEARER_TOKEN.
 set -eu
 
-pool=/1.0/storage-pools/default
-self=/1.0/instances/$(devlxdctl metadata | sed -n 's/^local-hostname: //p')
+devlxdctl volume create default data --size 1GiB --description 'an example'
+devlxdctl volume attach default data /srv/data
+devlxdctl volume snapshot create default data before-the-upgrade
+devlxdctl volume set default data --size 2GiB
 
-finish() { # the JSON of an operation
-    id=$(printf %s "$1" | jq -r .id)
-    devlxdctl query "/1.0/operations/$id/wait?timeout=60" | jq -e '.status == "Success"' >/dev/null
-}
-
-operation=$(devlxdctl query -d '{"name":"data","type":"custom","config":{"size":"1GiB"}}' "$pool/volumes")
-finish "$operation"
-devlxdctl query -X PATCH "$self" \
-    -d '{"devices":{"data":{"type":"disk","pool":"default","source":"data","path":"/srv/data"}}}'
-devlxdctl devices data
-
-devlxdctl query -X PATCH "$self" -d '{"devices":{"data":null}}'
-operation=$(devlxdctl query -X DELETE "$pool/volumes/custom/data")
-finish "$operation"
+devlxdctl volume detach data
+devlxdctl volume delete default data

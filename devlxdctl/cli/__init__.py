@@ -22,11 +22,14 @@ from devlxdctl.cli.commands import (
     help,
     image,
     metadata,
+    pool,
     pro,
     query,
     ready,
     state,
     versions,
+    volume,
+    volume_snapshot,
     wait,
 )
 from devlxdctl.cli.options import Group, MissingCommand, Options, usage_message
@@ -42,6 +45,7 @@ SECTIONS = {
     "Instance": ("state", "ready", "devices", "metadata"),
     "Configuration": ("config",),
     "Events and waiting": ("events", "wait"),
+    "Storage": ("volume", "pool"),
     "Images and Ubuntu Pro": ("image", "pro"),
     "Diagnosis": ("doctor", "dump", "query", "versions"),
     "Help": ("help", "completion"),
@@ -115,6 +119,8 @@ for command in (
     events.events,
     image.image,
     wait.wait,
+    volume.volume,
+    pool.pool,
     pro.pro,
     metadata.metadata,
     dump.dump,
@@ -124,3 +130,4 @@ for command in (
     help.help_,
 ):
     devlxdctl.add_command(command)
+volume.volume.add_command(volume_snapshot.snapshot)

@@ -99,6 +99,43 @@ class Count(click.ParamType):  # type: ignore[type-arg]  # generic in newer vers
         return count
 
 
+class Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of Click only
+    """A size in the form of LXD: a number of bytes, or one with a unit."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from devlxdctl import is_size
+
+        if not is_size(value):
+            self.fail(f"{value!r} is not a size, such as 10GiB or 500MB", param, ctx)
+        return str(value)
+
+
+class Assignment(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of Click only
+    """A key and a value, as K=V."""
+
+    name = "assignment"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        key, equals, text = value.partition("=")
+        if not key or not equals:
+            self.fail(f"{value!r} is not of the form K=V", param, ctx)
+        return key, text
+
+
+def unique_assignments(pairs: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """Return the pairs of K=V as a dictionary. A key that is given twice is a usage error."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise click.UsageError(f"{twice} is given twice.")
+    return found
+
+
 def _store(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     if ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE:
         setattr(ctx.find_root().ensure_object(Options), param.name or "", value)

@@ -20,7 +20,10 @@ Cause = Literal[
     "entitlement",
     "lost-socket",
     "nested-container",
+    "object-missing",
+    "no-entitlement",
     "no-socket",
+    "no-token",
     "not-a-guest",
     "not-root",
     "partial-fingerprint",
@@ -30,6 +33,8 @@ Cause = Literal[
     "timeout",
     "token-rejected",
     "unlike-names",
+    "untrusted-token",
+    "volumes-off",
     "wrong-socket",
 ]
 """What went wrong, where no HTTP status says it. Each HTTP status is a cause, too."""
@@ -47,6 +52,9 @@ class Endpoint(NamedTuple):
       JSON, else the endpoint. Any other text is a field of `GET /1.0`: hosts that send it have the endpoint.
     * `retry_500`: whether status 500 can mean that the daemon of the host is starting or stopping.
     * `hints`: what to do about a cause; causes that are not listed have the hint of `DEFAULT_HINTS`.
+    * `needs_token`: whether the host accepts only requests with a bearer token that it trusts.
+    * `entitlement`: the entitlement that the identity of that token needs.
+    * `switch_probe`: a path that the host forbids, for such a request, only while a switch is off.
     """
 
     path: str
@@ -56,6 +64,9 @@ class Endpoint(NamedTuple):
     not_found: str = "endpoint"
     retry_500: bool = True
     hints: Mapping[Cause | int, str] = {}
+    needs_token: bool = False
+    entitlement: str = ""
+    switch_probe: str = ""
 
 
 DEFAULT_HINTS: Final[Mapping[Cause | int, str]] = {
@@ -68,6 +79,8 @@ DEFAULT_HINTS: Final[Mapping[Cause | int, str]] = {
     "host: {client} restart INSTANCE, or set {switch}=false on it and unset that again",
     "nested-container": "run it in the guest itself: the host cannot identify processes of a container "
     "inside the guest",
+    "no-token": "give the token with --token-file or DEVLXD_BEARER_TOKEN; on the host: "
+    "lxc auth identity token issue devlxd/NAME",
     "no-socket": "is this a guest of LXD or Incus? If it is, on the host: "
     "{client} config set INSTANCE {switch}=true",
     "not-a-guest": "run it in an instance, or in a simulated one: devlxd-simulator run -- devlxdctl doctor",
@@ -78,6 +91,8 @@ DEFAULT_HINTS: Final[Mapping[Cause | int, str]] = {
     "token-rejected": "the bearer token has expired or was revoked; on the host: "
     "lxc auth identity token issue devlxd/NAME",
     "unlike-names": "on the host, choose names without % and /",
+    "untrusted-token": "on the host: lxc auth identity token issue devlxd/NAME",
+    "volumes-off": "on the host: lxc config set INSTANCE security.devlxd.management.volumes=true",
     "wrong-socket": "set the path of the socket with --socket or DEVLXD_SOCKET",
     401: "only root can use it: sudo devlxdctl …",
     403: "on the host: {client} config set INSTANCE {switch}=true",
@@ -142,6 +157,79 @@ RAW: Final = Endpoint(
         404: "",
     },
 )
+
+_API_OF_VOLUMES: Final = "supported_storage_drivers"
+_GRANT: Final = "on the host: lxc auth group permission add GROUP "
+_GRANT_VOLUMES: Final = _GRANT + "project default storage_volume_manager"
+_NO_STORAGE_HINT: Final = (
+    "use a host with LXD 6.6 or later: Incus and older LXD do not offer volumes to guests"
+)
+_LIST_VOLUMES: Final = "list the volumes: devlxdctl volume ls POOL"
+
+
+def _storage(path: str, object: str, missing: str, hint: str, entitlement: str = "") -> Endpoint:
+    """An endpoint of the storage API. `hint` is for a missing object; `entitlement` begins with an entity."""
+    entity, _, name = entitlement.partition(" ")
+    grant = _GRANT + f"instance INSTANCE {name} project=default" if entity == "instance" else _GRANT_VOLUMES
+    return Endpoint(
+        path,
+        object=object,
+        missing=missing,
+        not_found=_API_OF_VOLUMES,
+        hints={"no-entitlement": grant, "object-missing": hint, 404: _NO_STORAGE_HINT},
+        needs_token=True,
+        entitlement=entitlement,
+        # Any trusted token can read a pool. Whether there is one of this name does not matter.
+        switch_probe="/1.0/storage-pools/default",
+    )
+
+
+POOL: Final = _storage(
+    "/1.0/storage-pools/{pool}", "storage pool", "no such storage pool", "on the host: lxc storage list"
+)
+_VOLUMES: Final = (
+    "/1.0/storage-pools/{pool}/volumes/custom",
+    *("cluster member", "no such cluster member", "on the host: lxc cluster list"),
+)
+VOLUMES: Final = _storage(*_VOLUMES)
+VOLUME_CREATE: Final = _storage(*_VOLUMES, "project can_create_storage_volumes")
+_VOLUME: Final = (
+    "/1.0/storage-pools/{pool}/volumes/custom/{volume}",
+    *("volume", "no such volume, or it has another owner", _LIST_VOLUMES),
+)
+VOLUME: Final = _storage(*_VOLUME, "storage_volume can_view")
+VOLUME_EDIT: Final = _storage(*_VOLUME, "storage_volume can_edit")
+VOLUME_DELETE: Final = _storage(*_VOLUME, "storage_volume can_delete")
+_SNAPSHOTS: Final = ("/1.0/storage-pools/{pool}/volumes/custom/{volume}/snapshots", *_VOLUME[1:])
+SNAPSHOTS: Final = _storage(*_SNAPSHOTS, "storage_volume can_view")
+SNAPSHOT_CREATE: Final = _storage(*_SNAPSHOTS, "storage_volume can_manage_snapshots")
+_SNAPSHOT: Final = (
+    "/1.0/storage-pools/{pool}/volumes/custom/{volume}/snapshots/{snapshot}",
+    *("snapshot", "no such snapshot", "list the snapshots: devlxdctl volume snapshot ls POOL VOLUME"),
+)
+SNAPSHOT: Final = _storage(*_SNAPSHOT, "storage_volume can_view")
+SNAPSHOT_DELETE: Final = _storage(*_SNAPSHOT, "storage_volume can_delete")
+_INSTANCE: Final = (
+    "/1.0/instances/{instance}",
+    *(
+        "instance",
+        "no such instance, or no such volume",
+        "give the name with --instance; on the host: lxc list",
+    ),
+)
+INSTANCE: Final = _storage(*_INSTANCE, "instance can_view")
+INSTANCE_EDIT: Final = _storage(*_INSTANCE, "instance can_edit")
+OPERATION_WAIT: Final = _storage("/1.0/operations/{id}/wait", "operation", "no such operation", "")._replace(
+    retry_500=False, switch_probe=""
+)
+
+CAUSE_TEXTS: Final[Mapping[Cause | int, str]] = {
+    "no-entitlement": "the identity of the token needs {entitlement}",
+    "no-token": "no bearer token",
+    "untrusted-token": "the host does not trust the bearer token",
+    "volumes-off": "volumes are switched off for this instance",
+}
+"""Problems that say more than the text of the host."""
 
 _WORDS: Final = {
     "LXD": {"product": "LXD", "client": "lxc", "switch": "security.devlxd", "agent": "lxd-agent"},

@@ -25,7 +25,7 @@ from devlxdctl.errors import (
     os_reason,
 )
 from devlxdctl.guest import SOCKETS, guest_signs, has_virtio_port, is_nested_container
-from devlxdctl.http.endpoints import Cause, Endpoint, hint
+from devlxdctl.http.endpoints import CAUSE_TEXTS, Cause, Endpoint, hint
 from devlxdctl.http.messages import Request, Response
 
 _MAX_HOST_TEXT: Final = 200  # characters of the host's text in an error
@@ -90,12 +90,18 @@ def error_from_status(response: Response, request: Request, socket: str, cause: 
     if status == 404 and _is_missing_object(response, endpoint):
         if endpoint.object == "image":
             advice = hint(socket, endpoint, "private-image", object=request.object)
+        elif "object-missing" in endpoint.hints:
+            advice = hint(socket, endpoint, "object-missing", object=request.object)
         return NotFound(subject, endpoint.missing, hint=advice, http_status=status)
     if unknown_path and status in (405, 501):
         return NotSupported(subject, f"HTTP status {status}", hint=advice, http_status=status)
     if status in (404, 405, 501):
         return NotSupported(subject, f"not supported by this host{suffix}", hint=advice, http_status=status)
     if status in (401, 403):
+        if cause is not None and cause in CAUSE_TEXTS:
+            # The text of the host can name a device that the identity must not change.
+            host = f"{suffix}; " if cause == "no-entitlement" and text else ": "
+            suffix = host + CAUSE_TEXTS[cause].format(entitlement=endpoint.entitlement)
         return PermissionDenied(subject, f"permission denied{suffix}", hint=advice, http_status=status)
     problem = f"HTTP status {status}{suffix}"
     if status in (409, 412):

@@ -42,11 +42,12 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """A complete response: status, media type without parameters, body as received."""
+    """A complete response: status, media type without parameters, body as received, and its ETag."""
 
     status: int
     media_type: str
     body: bytes
+    etag: str = ""
 
     def __repr__(self) -> str:
         # The body can contain secrets.

@@ -78,8 +78,14 @@ class Session:
         Raises `NotSupported` for the list of versions: LXD 6 answers every unknown path with it, and with
         status 200.
         """
+        return self.parse_json(self.send(request, retry), request, kind)
+
+    def parse_json(
+        self, response: Response, request: Request, kind: type[list[Any]] | type[dict[str, Any]]
+    ) -> Any:
+        """Return the JSON document in the `response` to `request`, as `send_json` does."""
         path = request.path
-        document = self.parse(self.send(request, retry), path)
+        document = self.parse(response, path)
         if path != "/" and is_version_list(document):
             raise self.not_supported(request)
         if not isinstance(document, kind):
@@ -127,7 +133,7 @@ class Session:
 
         cause: Cause | None = None
         endpoint = request.endpoint
-        if response.status == 403 and self.authorization():
+        if response.status == 403:
             cause = self._cause_of_403(endpoint)
         elif response.status == 500:
             from devlxdctl.guest import is_nested_container
@@ -144,13 +150,26 @@ class Session:
         return endpoint.not_found in (self._state() or {})
 
     def _cause_of_403(self, endpoint: Endpoint) -> Cause | None:
-        """Why a request with a bearer token was forbidden."""
+        """Why a request was forbidden, as far as the host shows it."""
+        if not self.authorization():
+            return "no-token" if endpoint.needs_token else None
         state = self._state()
         if state is None:
             # A token that has expired or was revoked is rejected at every endpoint.
             return "token-rejected"
-        trusted = state.get("auth") == "trusted"
-        return "entitlement" if trusted and endpoint.object == "path" else None
+        if state.get("auth") != "trusted":
+            return "untrusted-token" if endpoint.needs_token else None
+        if endpoint.switch_probe:
+            return "no-entitlement" if self._is_switched_on(endpoint.switch_probe) else "volumes-off"
+        return "entitlement" if endpoint.object == "path" else None
+
+    def _is_switched_on(self, path: str) -> bool:
+        """Whether the host allows a GET of `path`, which needs a switch, but no entitlement."""
+        try:
+            request = Request("GET", path, STATE, expected=range(600))
+            return self._read(request, RetryPolicy()).status != 403
+        except DevLXDError:
+            return True
 
     def _state(self) -> dict[str, Any] | None:
         """The state of the instance for a diagnosis, None where it cannot be read."""
@@ -174,7 +193,7 @@ class Session:
             len(body),
             (time.monotonic() - start) * 1000,
         )
-        return Response(response.status, response.media_type, body)
+        return Response(response.status, response.media_type, body, response.headers.get("ETag", ""))
 
     def _begin(self, request: Request, retry: RetryPolicy) -> StreamedResponse:
         socket, timeout = self.socket(), retry.read_timeout(request, self._timeout)

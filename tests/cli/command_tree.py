@@ -5,6 +5,7 @@ The tests of all commands iterate over these tables. A new command needs one mor
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import click
@@ -45,6 +46,9 @@ class Invocation(NamedTuple):
     prints_failure: bool = False
 
 
+_TOKEN: Final = ("--token-file", str(Path(__file__).parent / "volumes.token"))
+"""The option with the bearer token of an identity that owns volumes."""
+
 INVOCATIONS: Final[dict[str, Invocation]] = {
     "completion": Invocation(("bash",), needs_host=False),
     "config env": Invocation(),
@@ -59,12 +63,24 @@ INVOCATIONS: Final[dict[str, Invocation]] = {
     "help": Invocation(needs_host=False),
     "image export": Invocation(("{fingerprint}", "-o", "-")),
     "metadata": Invocation(),
+    "pool show": Invocation(("default", *_TOKEN)),
     "pro status": Invocation(),
     "pro token": Invocation(),
     "query": Invocation(("/1.0",)),
     "ready": Invocation(prints=False),
     "state": Invocation(),
     "versions": Invocation(),
+    "volume attach": Invocation(("default", "vol1", "/srv", *_TOKEN)),
+    "volume create": Invocation(("default", "new", *_TOKEN)),
+    "volume delete": Invocation(("default", "vol1", *_TOKEN), prints=False),
+    "volume detach": Invocation(("vol2", *_TOKEN), prints=False),
+    "volume ls": Invocation(("default", *_TOKEN)),
+    "volume set": Invocation(("default", "vol1", "user.a=b", *_TOKEN)),
+    "volume show": Invocation(("default", "vol1", *_TOKEN)),
+    "volume snapshot create": Invocation(("default", "vol1", *_TOKEN)),
+    "volume snapshot delete": Invocation(("default", "vol1", "snap0", *_TOKEN), prints=False),
+    "volume snapshot ls": Invocation(("default", "vol1", *_TOKEN)),
+    "volume snapshot show": Invocation(("default", "vol1", "snap0", *_TOKEN)),
     "wait config": Invocation(("user.role", "--timeout", "0"), without_socket=ExitStatus.TIMED_OUT),
     "wait device": Invocation(("root", "--timeout", "0"), without_socket=ExitStatus.TIMED_OUT),
     "wait host": Invocation(("--timeout", "0"), prints=False, without_socket=ExitStatus.TIMED_OUT),

@@ -22,6 +22,8 @@ config:
     packages: [nginx]
   limits.cpu: "2"
   security.devlxd.images: "true"
+  security.devlxd.management.volumes: "true"
+  volatile.vol2.devlxd.owner: 8af1e2ae-84a2-5b8d-a33a-0f33af7ab8bf  # the ID of the identity token-of-volumes
 devices:
   root:
     path: /
@@ -39,10 +41,21 @@ devices:
     path: /srv/with space
     source: /data
     type: disk
+  vol2:
+    path: /srv/vol2
+    pool: default
+    source: vol2
+    type: disk
 simulator:
   location: host1
   pro: available
   images: [{size: 3MB}]
+  tokens: {token-of-volumes: trusted}
+  pools:
+    default:
+      volumes:
+        vol1: {owner: token-of-volumes, snapshots: {snap0: {}}}
+        vol2: {owner: token-of-volumes}
 """
 
 

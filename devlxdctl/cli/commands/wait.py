@@ -66,14 +66,23 @@ def config(options: Options, key: str, value: str | None, gone: bool, timeout: f
 @wait.command()
 @click.argument("name", shell_complete=values.devices)
 @_gone
+@click.option("--path", "node", is_flag=True, help="Wait until the guest has it, and print only its node.")
 @_timeout
 @click.pass_obj
-def device(options: Options, name: str, gone: bool, timeout: float | None) -> Table:
+def device(options: Options, name: str, gone: bool, node: bool, timeout: float | None) -> Table | Value:
     """Wait until there is a device, and print it.
 
+    With --path, wait until the kernel of the guest has the device, too. See devlxdctl devices --help.
+
     \b
-    Example:
+    Examples:
       devlxdctl wait device data --timeout 60 && mount /data
+      disk=$(devlxdctl wait device disk --path --timeout 60) && mkfs.ext4 "$disk"
     """
+    if node:
+        if gone:
+            raise click.UsageError("--path cannot be combined with --gone.")
+        path = options.client().wait_for_node(name, timeout=timeout)
+        return Value(path, path)
     found = options.client().wait_for_device(name, gone=gone, timeout=timeout)
     return Table(found, DEVICE_HEADER, [] if found is None else [device_row(name, found)])

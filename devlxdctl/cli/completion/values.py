@@ -70,6 +70,41 @@ def fields(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
     return _starting_with(incomplete, _read(ctx, _state))
 
 
+def pools(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The pools of the instance's disks: hosts do not list their pools."""
+    devices = _read(ctx, _devices).values()
+    return _starting_with(
+        incomplete, sorted({str(device["pool"]) for device in devices if device.get("pool")})
+    )
+
+
+def disks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The instance's disks that are volumes."""
+    found = _read(ctx, _devices)
+    volumes = [name for name, device in found.items() if device.get("pool") and device.get("source")]
+    return _starting_with(incomplete, volumes)
+
+
+def volumes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The volumes in the pool on the command line."""
+    pool = ctx.params.get("pool") or ""
+    found = _read(ctx, lambda client: {volume["name"]: volume for volume in client.volumes(pool)})
+    return _starting_with(incomplete, found)
+
+
+def snapshots(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The snapshots of the volume on the command line."""
+    pool, volume = ctx.params.get("pool") or "", ctx.params.get("volume") or ""
+    found = _read(ctx, lambda client: {each["name"]: each for each in client.volume_snapshots(pool, volume)})
+    return _starting_with(incomplete, [name.partition("/")[2] for name in found])
+
+
+def device_fields(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The options of the device on the command line."""
+    device = _read(ctx, _devices).get(ctx.params.get("name") or "") or {}
+    return _starting_with(incomplete, device)
+
+
 def _keys(client: Client) -> dict[str, Any]:
     return dict.fromkeys(client.config_keys())
 

@@ -1,4 +1,4 @@
-"""A progress bar on stderr, if that is a terminal."""
+"""A progress bar or line on stderr, if that is a terminal."""
 
 from __future__ import annotations
 
@@ -57,3 +57,23 @@ def progress_bar(quiet: bool) -> Iterator[Callable[[int, int | None], None] | No
     finally:
         if bar is not None:
             bar.stop()
+
+
+@contextmanager
+def progress_line(text: str, quiet: bool) -> Iterator[None]:
+    """Show `text` with the time so far during the block, and remove it at its end."""
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from devlxdctl.cli.output.logs import log_above_progress
+    from devlxdctl.cli.output.stdio import escape
+
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    line = Progress(*columns, console=console, transient=True)
+    line.add_task(escape(text), total=None)
+    with log_above_progress(console), line:
+        yield

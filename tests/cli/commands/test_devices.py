@@ -14,6 +14,7 @@ DEVICES = {
     "eth0": {"hwaddr": "00:16:3E:A1:61:B3", "name": "eth0", "nictype": "p2p", "type": "nic"},
     "lo": {"hwaddr": "00:00:00:00:00:00", "type": "nic"},
     "root": {"path": "/", "pool": "default", "type": "disk"},
+    "vol2": {"path": "/srv/vol2", "pool": "default", "source": "vol2", "type": "disk"},
 }
 LIST = "list the devices: devlxdctl devices"
 
@@ -27,15 +28,16 @@ def compact_json(data: object) -> str:
     [
         (
             [],
-            "data\tdisk\t\tpath=/srv/with space\tsource=/data\n"
+            "data\tdisk\t-\tpath=/srv/with space\tsource=/data\n"
             "eth0\tnic\t-\thwaddr=00:16:3E:A1:61:B3\tname=eth0\tnictype=p2p\n"
             "lo\tnic\tlo\thwaddr=00:00:00:00:00:00\n"
-            "root\tdisk\t\tpath=/\tpool=default\n",
+            "root\tdisk\t-\tpath=/\tpool=default\n"
+            "vol2\tdisk\t-\tpath=/srv/vol2\tpool=default\tsource=vol2\n",
         ),
         (["-f", "json"], compact_json(DEVICES)),
-        (["root"], "root\tdisk\t\tpath=/\tpool=default\n"),
+        (["root"], "root\tdisk\t-\tpath=/\tpool=default\n"),
         (["root", "-f", "json"], compact_json(DEVICES["root"])),
-        (["--type", "disk", "-f", "json"], compact_json({each: DEVICES[each] for each in ("data", "root")})),
+        (["--type", "disk", "-f", "json"], compact_json({each: DEVICES[each] for each in ("data", "root", "vol2")})),
         (["--type", "gpu"], ""),
     ],
 )
