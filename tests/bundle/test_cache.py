@@ -172,6 +172,9 @@ def test_nothing_is_written_where_python_shall_not_write_compiled_modules(
 ) -> None:
     assert sandbox.run(PYTHON, "-ISB", program) == DONE
     assert names(sandbox.cache) == []
+    (sandbox.cache / "devlxdctl").mkdir()
+    assert sandbox.run(PYTHON, "-ISB", program) == DONE
+    assert names(sandbox.cache / "devlxdctl") == []
     assert sandbox.run(program) == DONE
     cache = only_cache(sandbox.cache / "devlxdctl")
     (cache / "third").unlink()
