@@ -147,18 +147,19 @@ def test_cache_of_an_earlier_archive_is_removed_while_a_program_runs_from_it(
     sandbox: Sandbox, program: str, tmp_path: Path
 ) -> None:
     later = small.build(tmp_path / "later.pyz", additional=b"")
-    foreign = sandbox.cache / "devlxdctl" / "notes"
-    foreign.mkdir(parents=True)
-    (foreign / "file").touch()
-    (foreign.parent / f"{'0' * 16}-link").symlink_to("notes")
+    top = sandbox.cache / "devlxdctl"
+    foreign = ["0123456789abcdef", "my-notes"]
+    for name in foreign:
+        (top / name).mkdir(parents=True)
+        (top / name / "file").touch()
+    (top / f"{'0' * 16}-link").symlink_to("my-notes")
     with sandbox.start(program) as process:
         assert process.stdout is not None and process.stdout.readline() == small.STARTED
         assert sandbox.run(sandbox.install(later, "later")) == DONE
-        assert [name.partition("-")[0] for name in names(foreign.parent)] == sorted(
-            [digest(later), "0" * 16, "notes"]
-        )
+        (cache,) = top.glob(f"{digest(later)}-*")
+        assert names(top) == sorted([*foreign, cache.name, f"{'0' * 16}-link"])
         assert process.communicate(b"\n", timeout=60) == (small.ENDED, b"")
-    assert names(foreign) == ["file"]
+    assert [names(top / name) for name in foreign] == [["file"], ["file"]]
 
 
 def test_other_optimization_has_a_cache_of_its_own(sandbox: Sandbox, program: str) -> None:
@@ -172,6 +173,9 @@ def test_nothing_is_written_where_python_shall_not_write_compiled_modules(
 ) -> None:
     assert sandbox.run(PYTHON, "-ISB", program) == DONE
     assert names(sandbox.cache) == []
+    (sandbox.cache / "devlxdctl").mkdir()
+    assert sandbox.run(PYTHON, "-ISB", program) == DONE
+    assert names(sandbox.cache / "devlxdctl") == []
     assert sandbox.run(program) == DONE
     cache = only_cache(sandbox.cache / "devlxdctl")
     (cache / "third").unlink()

@@ -159,3 +159,11 @@ def test_traceback_has_lines_of_the_source(sandbox: Sandbox, tmp_path: Path) -> 
         '  File "devlxdctl.pyz/devlxdctl/__main__.py", line 5, in main',
         "    1 / 0",
     ]
+
+
+def test_neither_the_archive_nor_the_cache_is_in_the_search_path(sandbox: Sandbox, tmp_path: Path) -> None:
+    main = b"import sys\n\ndef main():\n    print(*sys.path, sep='\\n')\n"
+    archive = small.build(tmp_path / "path.pyz", **{"devlxdctl.__main__": main})
+    expected = sandbox.run(PYTHON, "-ISc", "import sys; print(*sys.path, sep='\\n')")
+    for _ in range(2):
+        assert sandbox.run(sandbox.install(archive)) == expected
