@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Most tests wait for a program, so more of them than processors run at a time.
 PYTEST_FLAGS ?= -n 4 --dist worksteal
 
-.PHONY: help demo test lint bench hosts generate dist zipapp test-guests fuzz soak audit lock clean
+.PHONY: help demo test lint bench hosts generate dist zipapp deb test-guests fuzz soak audit lock clean
 
 help:
 	@echo 'make demo    the main job on a simulated guest, in a virtual environment of its own'
@@ -17,6 +17,7 @@ help:
 	@echo 'make generate   the man pages, completions and lists that derive from the command line'
 	@echo 'make dist    sdist and wheel in dist/, checked'
 	@echo 'make zipapp  dist/devlxdctl.pyz, the program as one file for guests'
+	@echo 'make deb     dist/devlxdctl_VERSION_all.deb, the package for Debian 12 or later and Ubuntu 22.04 or later'
 	@echo 'make test-guests   that file on Debian 12, 13 and testing in real guests, and on other Pythons, as root'
 	@echo 'make fuzz    FUZZ_SECONDS (60) of a fuzzer over all that reads what a host sends'
 	@echo 'make soak    long runs against a real Incus, as root, and the simulator: minutes; ARGS=--help'
@@ -95,6 +96,14 @@ dist: $(VENV)/.dist
 
 zipapp: $(VENV)/.test
 	$(BIN)/python -m tools.zipapp
+
+# dpkg-buildpackage would put the package beside the checkout. What else it makes is removed at the end.
+DEB_PACKAGES := bash-completion debhelper dh-python git python3-pip
+deb:
+	@dpkg-checkbuilddeps -I 2>/dev/null || \
+	    { echo 'make deb: as root, first run: apt-get install --no-install-recommends $(DEB_PACKAGES)' >&2; exit 1; }
+	@mkdir -p dist && rm -f dist/devlxdctl_*.deb
+	DEB_DESTDIR=dist dpkg-buildpackage --ignore-builtin-builddeps --rules-target=clean,binary,clean
 
 # Not named as tests, so that only this runs them.
 test-guests: hosts zipapp
