@@ -1,17 +1,17 @@
 #!/bin/sh
-# Makes a volume, attaches it to this instance, and undoes both, with LXD 6's storage API for guests.
+# Creates a storage volume, attaches it to this instance, detaches and deletes it. Needs LXD 6.6 or later and jq.
 #
 # On the host, once:
 #   lxc config set INSTANCE security.devlxd.management.volumes=true
 #   lxc auth identity create devlxd/NAME --group GROUP
 #   lxc auth identity token issue devlxd/NAME
-# In the guest the token is in DEVLXD_BEARER_TOKEN.
+# In the guest, DEVLXD_BEARER_TOKEN contains the token.
 set -eu
 
 pool=/1.0/storage-pools/default
 self=/1.0/instances/$(devlxdctl metadata | sed -n 's/^local-hostname: //p')
 
-finish() { # the JSON of an operation
+finish() { # waits for an operation, which is given as JSON
     id=$(printf %s "$1" | jq -r .id)
     devlxdctl query "/1.0/operations/$id/wait?timeout=60" | jq -e '.status == "Success"' >/dev/null
 }
