@@ -170,7 +170,9 @@ class EventStream(Generic[_T_co]):
         self._wake_sender.setblocking(False)
         self._connection: Connection | None = None
         try:
-            self._connection = retry.run(lambda request: connect(session, request), self._request)
+            self._connection = retry.run(
+                lambda request: connect(session, request), self._request, session.socket
+            )
             self._thread = threading.Thread(target=self._read, name="devlxd-events", daemon=True)
             self._thread.start()
         except BaseException as error:

@@ -151,10 +151,10 @@ def can_appear(error: NoDevLXD) -> bool:
     return cause is not None and isinstance(root_cause(cause), (FileNotFoundError, NotADirectoryError))
 
 
-def is_restart(error: HostUnavailable, endpoint: Endpoint) -> bool:
-    """Whether a restart of the daemon of the host can look like this."""
+def is_restart(error: HostUnavailable, endpoint: Endpoint, socket: str) -> bool:
+    """Whether a restart of the daemon of the host behind `socket` can look like this."""
     if error.http_status == 500:
-        return endpoint.retry_500 and not is_nested_container()
+        return endpoint.retry_500 and not is_nested_container(socket)
     return error.http_status in (None, 502, 503, 504) and not is_timeout(error)
 
 
