@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -79,7 +80,9 @@ def run(block: Block, *, update: bool = False) -> str:
             in_background = in_background or bool(re.search(r"[^&]&$", command.strip()))
             script = command.replace("\n> ", "\n").replace("--unix-socket /dev/lxd/sock", _SOCKET)
             write(f"{script}echo '{_END.decode().strip()}'\n")
-            text += f"$ {command}{read(shown.count(chr(10)) if in_background else 0, update and in_background)}"
+            text += (
+                f"$ {command}{read(shown.count(chr(10)) if in_background else 0, update and in_background)}"
+            )
     return text
 
 
@@ -110,6 +113,7 @@ def _shell(document: Path) -> Iterator[tuple[Callable[[str], None], Callable[[in
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             ) as process,
         ):
             assert process.stdout is not None
@@ -121,9 +125,11 @@ def _shell(document: Path) -> Iterator[tuple[Callable[[str], None], Callable[[in
 
             try:
                 yield write, output.read
-            finally:
                 write("exec 2>/dev/null; kill $(jobs -p); wait; exit\n")
                 process.wait(LIMIT)
+            finally:
+                if process.poll() is None:  # a command still runs
+                    os.killpg(process.pid, signal.SIGTERM)
 
 
 class _Output:
