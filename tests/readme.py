@@ -147,9 +147,10 @@ class _Output:
             before, end, after = self._pending.partition(_END)
             if end and not has_ended:
                 has_ended, self._pending = True, before + after
-            if has_ended and not until_quiet and self._pending.count(b"\n") >= lines:
+            is_complete = has_ended and self._pending.count(b"\n") >= lines
+            if is_complete and not until_quiet:
                 break
-            timeout = _QUIET if has_ended and until_quiet else max(0, deadline - time.monotonic())
+            timeout = _QUIET if is_complete else max(0, deadline - time.monotonic())
             if not select.select([self._descriptor], [], [], timeout)[0]:
                 if has_ended:  # fewer lines than shown: the comparison prints which
                     break
