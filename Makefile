@@ -1,29 +1,30 @@
-# `make demo` shows the tool on a simulated guest, `make test` runs everything that this machine can run.
+# `make demo` runs the main commands in a simulated guest, `make test` all tests that this machine can run.
 
 PYTHON ?= python3
 OLDEST ?= python3.10
 VENV := .venv
 BIN := $(VENV)/bin
-# Most tests wait for a program, so more of them than processors run at a time.
+# Most tests wait for a program, so more of them run at a time than there are processors.
 PYTEST_FLAGS ?= -n 4 --dist worksteal
 
-.PHONY: help demo test lint bench hosts generate dist zipapp deb test-guests fuzz soak audit lock clean
+.PHONY: help demo test lint bench hosts generate docs dist zipapp deb test-guests fuzz soak audit lock clean
 
 help:
-	@echo 'make demo    the main job on a simulated guest, in a virtual environment of its own'
-	@echo 'make test    lint, types and tests; with real hosts where `make hosts` installed them, as root'
-	@echo 'make bench   what it costs beside curl and others: a table; with GROWTH=1 how that grows, as a plot too'
-	@echo 'make hosts   install LXD, Incus and what else the tests can use (Debian, as root)'
-	@echo 'make generate   the man pages, completions and lists that derive from the command line'
-	@echo 'make dist    sdist and wheel in dist/, checked'
-	@echo 'make zipapp  dist/devlxdctl.pyz, the program as one file for guests'
-	@echo 'make deb     dist/devlxdctl_VERSION_all.deb, the package for Debian 12 or later and Ubuntu 22.04 or later'
-	@echo 'make test-guests   that file on Debian 12, 13 and testing in real guests, and on other Pythons, as root'
-	@echo 'make fuzz    FUZZ_SECONDS (60) of a fuzzer over all that reads what a host sends'
-	@echo 'make soak    long runs against a real Incus, as root, and the simulator: minutes; ARGS=--help'
-	@echo 'make audit   the locked versions against the published advisories; needs the network'
-	@echo 'make lock    write requirements-dev.txt anew: the newest versions that fit together'
-	@echo 'make clean   remove what the others made'
+	@echo 'make demo          run the main commands in a simulated guest'
+	@echo 'make test          lint, types and tests; also on real hosts after `make hosts`, as root'
+	@echo 'make bench         measure the cost beside curl and others; with GROWTH=1 also how it grows'
+	@echo 'make hosts         install LXD, Incus and other programs for the tests (Debian, as root)'
+	@echo 'make generate      write man pages, completions and lists that derive from the command line'
+	@echo 'make docs          build the documentation as HTML in build/docs; warnings are errors'
+	@echo 'make dist          build and check sdist and wheel in dist/'
+	@echo 'make zipapp        build dist/devlxdctl.pyz, the program as one file'
+	@echo 'make deb           build dist/devlxdctl_VERSION_all.deb for Debian 12, Ubuntu 22.04 and later'
+	@echo 'make test-guests   test that file in guests of Debian 12, 13 and testing, and on other Pythons, as root'
+	@echo 'make fuzz          fuzz what reads data of the host for FUZZ_SECONDS (60)'
+	@echo 'make soak          run for minutes against a real Incus, as root, and the simulator; ARGS=--help'
+	@echo 'make audit         compare the locked versions with the published advisories (network)'
+	@echo 'make lock          write requirements-dev.txt with the newest versions that fit together'
+	@echo 'make clean         remove what the other targets created'
 
 $(VENV)/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "devlxdctl needs Python 3.10 or later: make PYTHON=…")'
@@ -52,7 +53,7 @@ $(VENV)/.bench: $(VENV)/pyvenv.cfg pyproject.toml
 	$(BIN)/pip install -q -e '.[bench]'
 	@touch $@ $(VENV)/.test $(VENV)/.simulator
 
-# ARGS go to the program: `make bench ARGS='--help'`
+# ARGS are arguments of the program: `make bench ARGS='--help'`
 bench: $(VENV)/.bench
 	$(BIN)/python -m tests.bench $(if $(GROWTH),--growth) $(ARGS)
 
@@ -63,13 +64,13 @@ fuzz: $(VENV)/.test
 soak: $(VENV)/.test
 	$(BIN)/python -m tests.soak $(ARGS)
 
-# Fails where something is known, and where nothing can be known, in which case there is no build/audit.json.
+# Fails for a known advisory, and where none can be read: then there is no build/audit.json.
 audit: $(VENV)/.test
 	$(BIN)/pip install -q -c requirements-dev.txt -e '.[audit]'
 	@mkdir -p build && rm -f build/audit.json
 	$(BIN)/pip-audit --no-deps --disable-pip -r requirements-dev.txt -f json -o build/audit.json
 	@$(BIN)/python -c 'import json; all = json.load(open("build/audit.json"))["dependencies"]; \
-	  print(sum("skip_reason" in each for each in all), "of", len(all), "are not known to the service")'
+	  print(sum("skip_reason" in each for each in all), "of", len(all), "are unknown to the service")'
 
 lock:
 	rm -rf $(VENV)-lock
@@ -84,6 +85,14 @@ hosts:
 
 generate: $(VENV)/.test
 	$(BIN)/python -m tools.generate
+
+$(VENV)/.docs: $(VENV)/.test
+	$(BIN)/pip install -q -c requirements-dev.txt -e '.[docs]'
+	@touch $@
+
+# The variable silences a note about the future of MkDocs, which is no warning about these pages.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 $(VENV)/.dist: $(VENV)/.test
 	$(BIN)/pip install -q -e '.[dist]'
@@ -105,7 +114,7 @@ deb:
 	@mkdir -p dist && rm -f dist/devlxdctl_*.deb
 	DEB_DESTDIR=dist dpkg-buildpackage --ignore-builtin-builddeps --rules-target=clean,binary,clean
 
-# Not named as tests, so that only this runs them.
+# Their names do not begin with test_, so that only this target runs them.
 test-guests: hosts zipapp
 	$(BIN)/python -m pytest -v tests/guests/on_debian.py tests/guests/on_pythons.py
 

@@ -209,12 +209,17 @@ def has_virtio_port(root: str = "/") -> bool:
     return any(os.path.exists(f"{root}/dev/virtio-ports/{port}") for port in _VIRTIO_PORTS)
 
 
-def is_nested_container(root: str = "/") -> bool:
+def is_nested_container(socket: str, root: str = "/") -> bool:
     """Whether this process runs in a container inside the guest, which hosts cannot identify.
+
+    `socket` is the socket in use. With another than a guest has, such as that of the simulator in a Docker
+    container, there is no guest.
 
     LXD, and Incus before 7, find the instance by the process ID, and answer with status 500 to processes of
     a PID namespace inside the guest.
     """
+    if socket not in SOCKETS:
+        return False
     if any(os.path.exists(f"{root}/{file}") for file in _CONTAINER_FILES):
         return True
     for line in _read(f"{root}/proc/self/status").splitlines():

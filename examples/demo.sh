@@ -1,5 +1,5 @@
 #!/bin/sh
-# The main job, as a guest sees it. `make demo` runs this in a simulated guest; it runs in a real one too.
+# The main commands of devlxdctl. `make demo` runs this in a simulated guest; it runs in a real guest, too.
 
 if [ -t 1 ]; then bold=$(printf '\033[1m') plain=$(printf '\033[0m'); else bold='' plain=''; fi
 
@@ -15,7 +15,7 @@ show "devlxdctl config env 'user.*'"
 show "devlxdctl config run 'user.*' --prefix APP_ -- sh -c 'echo \"\$APP_DOMAIN, port \$APP_PORT\"'"
 show 'devlxdctl devices'
 show 'devlxdctl ready && devlxdctl state state'
-show 'devlxdctl config get user.nope; echo "status $?"'
+show 'devlxdctl config get user.rol; echo "exit status $?"'
 if command -v jq >/dev/null; then
     show "devlxdctl -f json devices | jq -c 'map_values(.type)'"
 fi

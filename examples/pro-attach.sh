@@ -1,6 +1,6 @@
 #!/bin/sh
-# Attaches this guest to the Ubuntu Pro of its host. The token is in no process's arguments, and in no file
-# that another user can read.
+# Attaches this guest to the Ubuntu Pro subscription of its host. The token is never an argument of a process, and
+# never in a file that another user can read.
 set -eu
 umask 077
 directory=$(mktemp -d)

@@ -173,6 +173,7 @@ class EventStream(Generic[_T_co]):
             self._connection = retry.run(
                 lambda request: connect(session, request, retry.read_timeout(request, CONNECT_TIMEOUT)),
                 self._request,
+                session.socket,
             )
             self._thread = threading.Thread(target=self._read, name="devlxd-events", daemon=True)
             self._thread.start()

@@ -157,13 +157,13 @@ def can_appear(error: NoDevLXD) -> bool:
     return cause is not None and isinstance(root_cause(cause), (FileNotFoundError, NotADirectoryError))
 
 
-def is_restart(error: HostUnavailable, endpoint: Endpoint, succeeded: bool = False) -> bool:
-    """Whether a restart of the daemon of the host can look like this.
+def is_restart(error: HostUnavailable, endpoint: Endpoint, socket: str, succeeded: bool) -> bool:
+    """Whether a restart of the daemon of the host behind `socket` can look like this.
 
     `succeeded` says whether a request of the same call succeeded before.
     """
     if error.http_status == 500:
-        return endpoint.retry_500 and (succeeded or not is_nested_container())
+        return endpoint.retry_500 and (succeeded or not is_nested_container(socket))
     return error.http_status in (None, 502, 503, 504) and not is_timeout(error)
 
 

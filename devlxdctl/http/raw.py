@@ -189,7 +189,7 @@ def send_raw(session: Session, raw: RawRequest, retry: RetryPolicy) -> RawRespon
         return response
 
     try:
-        return retry.run(attempt, request)
+        return retry.run(attempt, request, session.socket)
     except HostUnavailable:
         if not last:
             raise

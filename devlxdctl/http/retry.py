@@ -66,8 +66,11 @@ class RetryPolicy:
         end = self._end(math.inf, request)
         return timeout if end == math.inf else min(timeout, max(end - time.monotonic(), _MIN_READ_TIMEOUT))
 
-    def run(self, attempt: Callable[[Request], _T], request: Request) -> _T:
-        """Return what `attempt` returns, after retries while the host is unavailable."""
+    def run(self, attempt: Callable[[Request], _T], request: Request, socket: Callable[[], str] = str) -> _T:
+        """Return what `attempt` returns, after retries while the host is unavailable.
+
+        `socket` returns the path of the socket in use.
+        """
         # Not urllib3's Retry: it counts attempts instead of time, and does not cover the body of a response,
         # which a host can break off when it stops.
         first_failure: float | None = None
@@ -81,7 +84,7 @@ class RetryPolicy:
                 return result
             except DevLXDError as error:
                 self._responded = self._responded or error.http_status is not None
-                if not self._should_retry(error, request):
+                if not self._should_retry(error, request, socket):
                     raise
                 dropped = dropped + 1 if self._is_dropped(error) else 0
                 if dropped == _MAX_DROPPED:
@@ -109,7 +112,7 @@ class RetryPolicy:
 
         return not self._forever and is_dropped(error)
 
-    def _should_retry(self, error: DevLXDError, request: Request) -> bool:
+    def _should_retry(self, error: DevLXDError, request: Request, socket: Callable[[], str]) -> bool:
         from devlxdctl.http.error_mapping import can_appear, is_new_socket, is_restart, was_sent
 
         waits = self._forever or self._wait is not None
@@ -118,7 +121,7 @@ class RetryPolicy:
             return (waits or self._responded) and can_appear(error)
         if isinstance(error, HostUnavailable):
             # A host that cannot identify this process never succeeds: after a success, 500 is a restart.
-            retryable = is_restart(error, request.endpoint, self._succeeded)
+            retryable = is_restart(error, request.endpoint, socket(), self._succeeded)
             retryable = retryable or (waits and error.http_status != 500)
             return retryable and (request.idempotent or not was_sent(error))
         if isinstance(error, PermissionDenied):

@@ -114,11 +114,11 @@ class Session:
 
         Raises a `DevLXDError` for a failure, and for a status that is not expected.
         """
-        return retry.run(lambda each: self._read(each, retry), request)
+        return retry.run(lambda each: self._read(each, retry), request, self.socket)
 
     def open(self, request: Request, retry: RetryPolicy) -> StreamedResponse:
         """As `send`, but return when the body begins: losing the connection later is up to the caller."""
-        response = retry.run(lambda each: self._begin(each, retry), request)
+        response = retry.run(lambda each: self._begin(each, retry), request, self.socket)
         # The time left to wait was for the response to begin, not for each piece of it.
         timeout = self._timeout if request.read_timeout is None else request.read_timeout
         response.set_read_timeout(timeout)
@@ -138,7 +138,7 @@ class Session:
         elif response.status == 500:
             from devlxdctl.guest import is_nested_container
 
-            cause = "nested-container" if is_nested_container() else None
+            cause = "nested-container" if is_nested_container(self.socket()) else None
         elif response.status == 404 and not self._has_endpoint(endpoint):
             request = request._replace(endpoint=endpoint._replace(not_found="endpoint"))
         return error_from_status(response, request, self.socket(), cause)
