@@ -18,27 +18,23 @@ if TYPE_CHECKING:
 NOT_FOUND: Final = 127
 NOT_EXECUTABLE: Final = 126
 _SIGNALLED: Final = 128
-"""The exit statuses of shells for a command that does not exist, cannot be run, or was killed: 128 + signal."""
+"""The statuses of shells for a command that does not exist, cannot be run, or was killed (128 + signal)."""
 
 _VARIABLES: Final = ("DEVLXD_KEY", "DEVLXD_ACTION", "DEVLXD_VALUE", "DEVLXD_OLD_VALUE")
 
 
 def run_hook(command: Sequence[str], change: Change[str]) -> None:
     """Run `command` for one change, with the value on its standard input. A failure is printed to stderr."""
-    texts = (change.key, change.action, change.value, change.old_value)
-    fitting = {
-        name: text
-        for name, text in zip(_VARIABLES, texts, strict=True)
-        if text is not None and fits_environment(name, text)
-    }
-    value = (change.value or "").encode("utf-8", "surrogateescape")
-    run_command(command, change.key, fitting, value)
+    variables = _fitting({"DEVLXD_ACTION": change.action, "DEVLXD_KEY": change.key})
+    values = _fitting({"DEVLXD_VALUE": change.value, "DEVLXD_OLD_VALUE": change.old_value})
+    stdin = (change.value or "").encode("utf-8", "surrogateescape")
+    run_command(command, change.key, stdin, variables, values)
 
 
 def run_batch(command: Sequence[str], changes: Sequence[Change[str]]) -> None:
     """Run `command` for several changes, as JSON Lines on its standard input."""
     keys = changes[0].key if len(changes) == 1 else f"{changes[0].key} and {len(changes) - 1} more"
-    run_command(command, keys, {}, "".join(f"{change_json(each)}\n" for each in changes).encode())
+    run_command(command, keys, "".join(f"{change_json(each)}\n" for each in changes).encode())
 
 
 def change_json(change: Change[str]) -> str:
@@ -48,24 +44,26 @@ def change_json(change: Change[str]) -> str:
 
 
 def run_command(
-    command: Sequence[str], subject: str, variables: Mapping[str, str] | None = None, stdin: bytes = b""
+    command: Sequence[str],
+    subject: str,
+    stdin: bytes = b"",
+    variables: Mapping[str, str] | None = None,
+    values: Mapping[str, str] | None = None,
 ) -> int:
     """Run `command` to its end and return its exit status, in the way of shells.
 
-    A failure is printed to stderr, as one of `subject`. Values in `variables` that only fit separately into an
-    environment are left out. The command never gets the bearer token.
+    A failure is printed to stderr, as one of `subject`. The environment gets `variables`, and `values` too if
+    these fit; it never has the bearer token.
     """
     import subprocess
 
     own = {name: text for name, text in inherited_environment().items() if name not in _VARIABLES}
-    given = dict(variables or {})
-    small = {name: text for name, text in given.items() if not name.endswith("VALUE")}
-    for environment in ({**own, **given}, {**own, **small}):
+    small = {**own, **(variables or {})}
+    for environment in ({**small, **(values or {})}, small):
         try:
             status = subprocess.run(command, input=stdin, env=environment, check=False).returncode
         except OSError as error:
-            if error.errno == errno.E2BIG and given != small:
-                given = small
+            if error.errno == errno.E2BIG and environment is not small:
                 continue
             print_error(f"devlxdctl: {_start_error(command, error)}")
             return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
@@ -76,9 +74,9 @@ def run_command(
 
 
 def checker(command: Sequence[str], path: str) -> Callable[[str], None]:
-    """Return the check of a new file for `path` by a command, which gets its name in place of `{}` or at the end.
+    """Return the check of a new file for `path` by a command.
 
-    The output of the command goes to stderr.
+    The command gets the name of the new file in place of `{}`, or at its end. Its output goes to stderr.
     """
 
     def check(temporary: str) -> None:
@@ -102,6 +100,13 @@ def checker(command: Sequence[str], path: str) -> Callable[[str], None]:
             raise BadData(path, f"check failed: {command[0]} ended with {_how(status)}")
 
     return check
+
+
+def _fitting(variables: Mapping[str, str | None]) -> dict[str, str]:
+    """The variables that have a value that fits into an environment."""
+    return {
+        name: text for name, text in variables.items() if text is not None and fits_environment(name, text)
+    }
 
 
 def _start_error(command: Sequence[str], error: OSError) -> str:

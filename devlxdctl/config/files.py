@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from devlxdctl.config.environment import environment_variables, format_assignments
-from devlxdctl.config.keys import KeyReader, escape_glob, is_glob, not_set
+from devlxdctl.config.keys import NAMESPACES, KeyReader, escape_glob, is_glob, not_set
 from devlxdctl.config.replacement import Owner, find_owner, remove_file, replace_file
 from devlxdctl.config.template import Template
 from devlxdctl.errors import BadData, DevLXDError
@@ -140,12 +140,19 @@ def _required(content: Content) -> Sequence[str]:
 
 
 def _check_required(
-    reader: KeyReader, content: Content, values: Mapping[str, str], optional: bool, with_hint: bool
+    reader: KeyReader, content: Content, values: Mapping[str, str], optional: bool, is_first: bool
 ) -> None:
-    """Raise `NotFound` if a required key is not among `values`, unless that is optional."""
-    missing = [] if optional else [key for key in _required(content) if key not in values]
-    if missing:
-        raise reader.not_set(missing, RetryPolicy()) if with_hint else not_set(missing)
+    """Raise `NotFound` if a required key is not among `values`, unless that is optional.
+
+    At the start, keys that guests can never read are an error in any case.
+    """
+    missing = [key for key in _required(content) if key not in values]
+    if optional:
+        missing = [key for key in missing if is_first and not key.startswith(NAMESPACES)]
+    if missing and is_first:
+        reader.read_named(missing, None, RetryPolicy())  # says what is wrong with each of them
+    elif missing:
+        raise not_set(missing)
 
 
 def _read(reader: KeyReader, content: Content, optional: bool, retry: RetryPolicy) -> dict[str, str]:
