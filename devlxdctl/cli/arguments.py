@@ -1,4 +1,4 @@
-"""Commands that run another command, which stands after `--`."""
+"""Arguments that several commands take: patterns of config keys, and another command after `--`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ from typing import ClassVar
 
 import click
 
+from devlxdctl.cli.completion import values
 from devlxdctl.cli.options import Command
+
+patterns_argument = click.argument("patterns", nargs=-1, metavar="[PATTERN]...", shell_complete=values.keys)
+prefix_option = click.option(
+    "--prefix", metavar="PREFIX", help="Replace the namespace: with APP_, user.role becomes APP_ROLE."
+)
+optional_option = click.option("--optional", is_flag=True, help="Ignore keys that are not set.")
 
 
 class RunningCommand(Command):

@@ -21,7 +21,7 @@ _KEEP: Final = -1  # in place of a user or a group: do not change it
 
 
 class Owner(NamedTuple):
-    """The user and the group of a file. -1 stands for that of this process."""
+    """The user and the group of a file; -1 is the one of this process."""
 
     user: int = _KEEP
     group: int = _KEEP

@@ -16,7 +16,7 @@ _HINT: Final = "write ${user.KEY}, ${user.KEY:-DEFAULT}, or $$ for a dollar sign
 
 
 class _Reference(NamedTuple):
-    """A config key in the text, and what stands for it if it is not set."""
+    """A config key in the text, and its value if it is not set; None where it must be set."""
 
     key: str
     default: str | None

@@ -41,6 +41,13 @@ def wait_until(what: str, holds: Callable[[], bool]) -> None:
     poll(what, lambda: holds() or None, LIMIT)
 
 
+def restart_with_change(simulator: Simulator, changes: dict[str, str]) -> None:
+    """Restart the host, and change keys while it is down."""
+    simulator.restart(0.5, wait=False)
+    wait_until("the host is down", lambda: not simulator.path.exists())
+    simulator.set(changes)
+
+
 def wait_for_content(path: Path, content: bytes | None) -> None:
     """Wait until the file has this content, or does not exist for None."""
 

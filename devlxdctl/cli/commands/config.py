@@ -7,9 +7,7 @@ import shlex
 import click
 
 from devlxdctl import find_product, find_socket
-from devlxdctl.cli.commands.config_files import env, patterns_argument, render, save
-from devlxdctl.cli.commands.config_run import run
-from devlxdctl.cli.commands.config_watch import watch
+from devlxdctl.cli.arguments import optional_option, patterns_argument
 from devlxdctl.cli.completion import values as complete
 from devlxdctl.cli.options import Group, Options
 from devlxdctl.cli.output.render import Table, Value
@@ -60,7 +58,7 @@ def config() -> None:
 @config.command()
 @patterns_argument
 @click.option("-l", "--values", is_flag=True, help="Print the values, too.")
-@click.option("--optional", is_flag=True, help="Ignore keys that are not set.")
+@optional_option
 @click.pass_obj
 def ls(options: Options, patterns: tuple[str, ...], values: bool, optional: bool) -> Table:
     """List config keys.
@@ -96,7 +94,3 @@ def get(options: Options, keys: tuple[str, ...], default: str | None, no_newline
     if len(keys) == 1:
         return Value(found, found[keys[0]], newline=not no_newline)
     return Table(found, ("KEY", "VALUE"), list(found.items()))
-
-
-for command in (env, render, run, save, watch):
-    config.add_command(command)

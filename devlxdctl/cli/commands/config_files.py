@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from devlxdctl import BadData, PermissionDenied, environment_variables, format_assignments
-from devlxdctl.cli.arguments import RunningCommand, given_command
+from devlxdctl.cli.arguments import RunningCommand, given_command, patterns_argument, prefix_option
 from devlxdctl.cli.completion import values as complete
 from devlxdctl.cli.options import CommandLine, Options, complete_files
 from devlxdctl.cli.output.render import Line, Lines, Value, compact_json
@@ -18,11 +18,6 @@ from devlxdctl.cli.signals import raise_on_signals
 
 if TYPE_CHECKING:
     from devlxdctl import Content, SavedFile
-
-patterns_argument = click.argument("patterns", nargs=-1, metavar="[PATTERN]...", shell_complete=complete.keys)
-prefix_option = click.option(
-    "--prefix", metavar="PREFIX", help="Replace the namespace: with APP_, user.role becomes APP_ROLE."
-)
 
 
 class _Mode(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of Click only
@@ -155,8 +150,8 @@ def save(ctx: click.Context, key: str, path: str, no_newline: bool, file: FileSe
 def render(ctx: click.Context, template: str, path: str | None, file: FileSettings) -> Value | Lines | None:
     """Print a text file with the values of config keys in it.
 
-    In TEMPLATE, - for stdin, ${user.role} stands for the value of a key, ${user.port:-8080} for its value or
-    that default, and $$ for a dollar sign. Anything else with a dollar sign is an error. With -o, the text is
+    In TEMPLATE (- is stdin), ${user.role} is replaced by the value of that key, ${user.port:-8080} by its
+    value or a default, and $$ by a dollar sign. Any other dollar sign is an error. With -o, the text is
     written to FILE as `config save` does, and CMD is run after each change of FILE.
 
     \b

@@ -9,8 +9,13 @@ import signal
 import click
 
 from devlxdctl import BadData, environment_variables
-from devlxdctl.cli.arguments import RunningCommand, given_command
-from devlxdctl.cli.commands.config_files import patterns_argument, prefix_option
+from devlxdctl.cli.arguments import (
+    RunningCommand,
+    given_command,
+    optional_option,
+    patterns_argument,
+    prefix_option,
+)
 from devlxdctl.cli.environment import inherited_environment
 from devlxdctl.cli.options import Options
 from devlxdctl.cli.output.stdio import print_error
@@ -23,7 +28,7 @@ class _RunCommand(RunningCommand):
 @click.command(cls=_RunCommand)
 @patterns_argument
 @prefix_option
-@click.option("--optional", is_flag=True, help="Ignore keys that are not set.")
+@optional_option
 @click.pass_context
 def run(ctx: click.Context, patterns: tuple[str, ...], prefix: str | None, optional: bool) -> None:
     """Run a command with config keys in its environment.

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devlxdctl.cli.arguments import RunningCommand, given_command
-from devlxdctl.cli.commands.config_files import patterns_argument
+from devlxdctl.cli.arguments import RunningCommand, given_command, patterns_argument
 from devlxdctl.cli.options import Count, Options, Seconds
 from devlxdctl.cli.output.render import Line, Lines
 from devlxdctl.cli.output.stdio import stdout_descriptor
