@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from devlxdctl.atomic_files import *
     from devlxdctl.client import *
     from devlxdctl.config.environment import *
+    from devlxdctl.config.files import *
+    from devlxdctl.config.template import *
     from devlxdctl.doctor import *
     from devlxdctl.errors import *
+    from devlxdctl.events.bursts import *
     from devlxdctl.events.stream import *
     from devlxdctl.events.watch import *
     from devlxdctl.guest import *
@@ -32,8 +35,8 @@ if TYPE_CHECKING:
 
 _PUBLIC_MODULES = (
     *("errors", "atomic_files", "models", "config.environment", "guest", "http.tokens", "client"),
-    *("http.raw", "volumes.names", "volumes.operation", "events.stream", "events.watch", "images.export"),
-    "doctor",
+    *("config.template", "config.files", "http.raw", "volumes.names", "volumes.operation"),
+    *("events.stream", "events.watch", "events.bursts", "images.export", "doctor"),
 )
 """In the order in which `__getattr__` looks: the modules that are cheap to import come first."""
 

@@ -1,4 +1,4 @@
-"""Files that appear completely or not at all: exported images, tokens."""
+"""Files that appear completely or not at all: exported images, tokens, and the base of files from keys."""
 
 from __future__ import annotations
 
@@ -40,10 +40,15 @@ def check_replaceable(path: str, overwrite: bool | None) -> None:
     try:
         mode = os.lstat(path).st_mode
         if overwrite and stat.S_ISLNK(mode):
+            # Otherwise `-o /dev/stdout` would break the guest.
+            if os.readlink(path).startswith("/proc/"):
+                raise BadData(path, "is a link into /proc")
             mode = os.stat(path).st_mode
     except FileNotFoundError:
         return
     except OSError as error:
+        if overwrite and error.errno == errno.ELOOP:  # a link to itself
+            return
         raise write_error(path, error) from error
     if not overwrite:
         raise BadData(path, "exists already", hint="replace it with --force" if overwrite is False else None)
@@ -212,8 +217,11 @@ class AtomicFiles:
 
     def add(self, path: str) -> AtomicFile:
         """Return a new file for `path`. Raises `BadData` where it cannot be created."""
-        check_replaceable(path, self.overwrite)
-        file = AtomicFile(path, self.secret)
+        return self.open(AtomicFile(path, self.secret))
+
+    def open(self, file: AtomicFile) -> AtomicFile:
+        """Open `file`, and publish it with the others. Raises `BadData` where it cannot be created."""
+        check_replaceable(file.path, self.overwrite)
         # Listed before it exists, so that a signal in between leaves nothing behind.
         self._files.append(file)
         file.open()

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Final, NoReturn, TypeVar, cast
 
 from devlxdctl.config.keys import KeyReader, text_of
+from devlxdctl.config.methods import FileMethods
 from devlxdctl.errors import NotFound, NotSupported, UnexpectedResponse
 from devlxdctl.http import endpoints
 from devlxdctl.http.messages import Request
@@ -33,7 +34,7 @@ _log: Final = logging.getLogger(__name__)
 _PRO_READ_TIMEOUT: Final = 90.0  # the host asks Canonical's servers for a token
 
 
-class Client(VolumeMethods):
+class Client(FileMethods, VolumeMethods):
     """A client for the devLXD API of the host that this guest runs on.
 
     * `socket`: the path of its socket; by default `$DEVLXD_SOCKET`, else `/dev/lxd/sock` or

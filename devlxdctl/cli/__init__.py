@@ -15,6 +15,9 @@ from devlxdctl import DevLXDError, ExitStatus
 from devlxdctl.cli.commands import (
     completion,
     config,
+    config_files,
+    config_run,
+    config_watch,
     devices,
     doctor,
     dump,
@@ -131,3 +134,12 @@ for command in (
 ):
     devlxdctl.add_command(command)
 volume.volume.add_command(volume_snapshot.snapshot)
+
+for command in (
+    config_files.env,
+    config_files.save,
+    config_files.render,
+    config_run.run,
+    config_watch.watch,
+):
+    config.config.add_command(command)

@@ -37,6 +37,11 @@ def is_glob(pattern: str) -> bool:
     return re.search(r"[*?[]", pattern) is not None
 
 
+def escape_glob(key: str) -> str:
+    """Return the pattern that only `key` matches: itself, unless it has glob characters."""
+    return re.sub(r"([*?[])", r"[\1]", key)
+
+
 def matches(key: str, patterns: Sequence[str]) -> bool:
     """Whether `key` matches one of `patterns`: keys, or shell globs over the whole key."""
     from fnmatch import fnmatchcase
@@ -132,7 +137,7 @@ class KeyReader:
         similar = self._similar(keys[0], retry)
         if similar:
             hint = f"did you mean {' or '.join(similar)}?"
-        return NotFound(", ".join(keys), CONFIG_KEY.missing, hint=hint, http_status=404)
+        return not_set(keys, hint)
 
     def explain(self, error: PermissionDenied, key: str, retry: RetryPolicy) -> PermissionDenied:
         """`error` about `key` with a hint that fits a key that guests cannot read."""
@@ -185,6 +190,11 @@ class KeyReader:
         It would answer with nothing, or with the value of another key.
         """
         return ("%" in key or "/" in key) and self._instance_type(retry) == "virtual-machine"
+
+
+def not_set(keys: Sequence[str], hint: str | None = None) -> NotFound:
+    """The error for `keys` that are not set."""
+    return NotFound(", ".join(keys), CONFIG_KEY.missing, hint=hint, http_status=404)
 
 
 def text_of(response: Response, subject: str) -> str:

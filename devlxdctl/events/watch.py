@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Final, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 from devlxdctl.config.keys import NAMESPACES, KeyReader, is_glob, matches
 from devlxdctl.errors import InvalidRequest, NotSupported, TimedOut, UnexpectedResponse
@@ -48,6 +48,10 @@ class Change(Generic[V]):
     value: V | None
     old_value: V | None
     action: Action
+
+
+QUIET: Final[Sequence[Change[Any]]] = ()
+"""In place of changes: an update of several keys is complete, as far as its events show that."""
 
 
 class Everything(NamedTuple):
@@ -167,18 +171,22 @@ def follow(
     interval: float | None,
     output_fd: int | None = None,
     until: float | None = None,
-) -> Generator[list[Change[V]], None, None]:
+    settle: float | None = None,
+) -> Generator[Sequence[Change[V]], None, None]:
     """Yield the changes that each read shows, possibly none; for ever, or until that monotonic time.
 
-    `interval` is the number of seconds between two full reads, None for no interval. Errors at the start are
+    `interval` is the number of seconds between two full reads, None for no interval. With `settle`, `QUIET`
+    is yielded once there was no event for that number of seconds after a read. Errors at the start are
     raised. Once there are events, the host can be unavailable at any time.
     """
     with EventStream(session, [source.type], PendingKeys(source), retry, output_fd) as events:
         retry.retry_forever()
         due: float | None = None
+        settles = False
         while True:
             wanted = tracker.take()
             if wanted is not None:
+                settles = settle is not None
                 try:
                     if isinstance(wanted, Everything):
                         yield tracker.update_all(source.read_all())
@@ -201,8 +209,13 @@ def follow(
             if due is not None and now >= due:
                 tracker.mark_everything()
                 continue
-            ends = [end for end in (due, until) if end is not None]
+            ends = [
+                end for end in (due, until, now + settle if settle and settles else None) if end is not None
+            ]
             pending = events.get(min(ends) - now if ends else None)
+            if pending is None and settles:
+                settles = False
+                yield QUIET
             if isinstance(pending, Everything):
                 tracker.mark_everything()
             for key in pending or ():
@@ -218,7 +231,7 @@ def watch_config(
     retry: RetryPolicy,
 ) -> Iterator[Change[str]]:
     """See `Client.watch_config`."""
-    source = _config_source(reader, patterns, retry)
+    source = config_source(reader, patterns, retry)
     for changes in follow(session, source, ChangeTracker(), retry, interval=interval, output_fd=output_fd):
         yield from changes
 
@@ -242,7 +255,7 @@ def wait_for_config(
         return found is None if gone else found is not None and value in (None, found)
 
     late = "still set" if gone else "not set" if value is None else "not set to that value"
-    source = _config_source(reader, [key], retry, timeout)
+    source = config_source(reader, [key], retry, timeout)
     return _wait(session, source, key, holds, retry, timeout=timeout, late=late)
 
 
@@ -270,9 +283,10 @@ def wait_for_device(
     )
 
 
-def _config_source(
+def config_source(
     reader: KeyReader, patterns: Sequence[str], retry: RetryPolicy, timeout: float | None = None
 ) -> Source[str]:
+    """The source of the config keys that match `patterns`."""
     key_retry = RetryPolicy(math.inf, timeout=timeout)
 
     def wanted(key: str) -> bool:

@@ -64,10 +64,10 @@ class Raw(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One line of a stream, as JSON text and as cells."""
+    """One line of a stream, as JSON text and as cells; without cells, it is printed as JSON only."""
 
     json: str
-    cells: Sequence[str]
+    cells: Sequence[str] | None
 
 
 class Lines(NamedTuple):
@@ -114,6 +114,8 @@ def _write_lines(lines: Iterable[Line], as_json: bool, is_terminal: bool) -> Non
         for line in lines:
             if as_json:
                 text = _escape_json(line.json) if is_terminal else line.json
+            elif line.cells is None:
+                continue
             else:
                 text = ("  " if is_terminal else "\t").join(_cell(cell, is_terminal) for cell in line.cells)
             write_stdout(encode(text + "\n"))
