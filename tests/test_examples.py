@@ -1,16 +1,14 @@
-"""The units and the user-data in `examples/`: systemd and cloud-init take them, and they do what they say."""
+"""The files in `examples/`: systemd and cloud-init accept them, and they do what their comments say."""
 
 from __future__ import annotations
 
 import os
 import re
-import select
 import shlex
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,46 +17,48 @@ import pytest
 import yaml
 
 from devlxdctl.simulator import Simulator
-from tests.readme import REPOSITORY
+from tests.readme import EXAMPLES
 from tests.support.program import PROGRAM, Result
 
-EXAMPLES = REPOSITORY / "examples"
 UNITS = sorted(path.name for path in EXAMPLES.glob("*.service"))
+READY_UNITS = ("devlxd-ready.service", "devlxd-ready-hold.service")
 USER_DATA = sorted(path.name for path in EXAMPLES.glob("user-data-*.yaml"))
+SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.sh"))
 INSTALLED = "/usr/local/bin/devlxdctl"
-LIMIT = 20.0
+LIMIT = 60.0
+"""Seconds that a command may take."""
 
-STUBS = {
+TARGETS = {
     "sysinit.target": "[Unit]\nDefaultDependencies=no\n",
     "basic.target": "[Unit]\nRequires=sysinit.target\nAfter=sysinit.target\n",
     "shutdown.target": "[Unit]\nDefaultDependencies=no\n",
     "multi-user.target": "[Unit]\nRequires=basic.target\nAfter=basic.target\n",
 }
-"""What systemd brings along, as far as the order of these units depends on it."""
+"""The targets of systemd, as far as the order of these units depends on them."""
 
 _FINAL = "[Unit]\n{after}\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n"
 CLOUD_INIT = {
     "none": {},
-    "of Debian and Ubuntu": {
+    "Debian and Ubuntu": {
         "cloud-final.service": _FINAL.format(after="After=multi-user.target"),
         "cloud-init.target": "[Unit]\nAfter=multi-user.target\n",
     },
-    "of others": {
+    "other distributions": {
         "cloud-final.service": _FINAL.format(after=""),
         "cloud-init.target": "[Unit]\nDescription=cloud-init\n",
     },
-    "of long ago": {
+    "old versions": {
         "cloud-final.service": _FINAL.format(after="") + "[Install]\nWantedBy=multi-user.target\n",
     },
 }
-"""The units of cloud-init, with what kinds of it there are."""
+"""The units of cloud-init: how they are ordered depends on the distribution and the version."""
 
 
-# What systemd and cloud-init say of them
+# What systemd and cloud-init report
 
 
 def enable(units: Path, name: str) -> None:
-    """What `systemctl enable` does to a unit in the directory `units`."""
+    """Do what `systemctl enable` does to a unit in the directory `units`."""
     for target in settings((units / name).read_text(), "WantedBy"):
         wants = units / f"{target}.wants"
         wants.mkdir(exist_ok=True)
@@ -66,11 +66,11 @@ def enable(units: Path, name: str) -> None:
 
 
 def unit_directory(path: Path, *examples: str, cloud_init: str = "none") -> Path:
-    """A directory with these examples, enabled, and with all that they are ordered by.
+    """Fill a directory with these examples, enabled, and with the units that they are ordered by.
 
-    systemd looks whether the programs are there; so this one stands for those that the examples name.
+    systemd checks that the programs of a unit exist, so an installed program takes the place of each.
     """
-    for name, text in (STUBS | CLOUD_INIT[cloud_init]).items():
+    for name, text in (TARGETS | CLOUD_INIT[cloud_init]).items():
         (path / name).write_text(text)
     if "cloud-init.target" in CLOUD_INIT[cloud_init]:
         for target, name in (
@@ -90,10 +90,10 @@ def unit_directory(path: Path, *examples: str, cloud_init: str = "none") -> Path
 
 
 def verify(units: Path, name: str) -> tuple[int, str]:
-    """How `systemd-analyze verify` ends for this unit and all that it pulls in, and what it says."""
+    """Return the exit status and the output of `systemd-analyze verify` for a unit and what it pulls in."""
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed")
-    done = subprocess.run(
+    result = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", name],
         env={"PATH": os.environ["PATH"], "SYSTEMD_UNIT_PATH": str(units), "SYSTEMD_COLORS": "0"},
         stdout=subprocess.PIPE,
@@ -101,17 +101,17 @@ def verify(units: Path, name: str) -> tuple[int, str]:
         timeout=LIMIT,
         check=False,
     )
-    return done.returncode, done.stdout.decode()
+    return result.returncode, result.stdout.decode()
 
 
 @pytest.mark.parametrize("name", UNITS)
-def test_systemd_has_nothing_to_say_of_a_unit(tmp_path: Path, name: str) -> None:
+def test_systemd_accepts_the_unit_without_a_warning(tmp_path: Path, name: str) -> None:
     assert verify(unit_directory(tmp_path, name), name) == (0, "")
 
 
 @pytest.mark.parametrize("line", ["Restrat=always", "Type=once"])
-def test_systemd_would_have_something_to_say_of_a_wrong_one(tmp_path: Path, line: str) -> None:
-    """It ends with 0 for most of what is wrong: what it says is what counts."""
+def test_systemd_warns_of_a_wrong_unit(tmp_path: Path, line: str) -> None:
+    """The exit status is 0 for most mistakes: only the output shows them."""
     units = unit_directory(tmp_path, "devlxd-ready.service")
     with (units / "devlxd-ready.service").open("a") as file:
         file.write(f"[Service]\n{line}\n")
@@ -119,121 +119,120 @@ def test_systemd_would_have_something_to_say_of_a_wrong_one(tmp_path: Path, line
 
 
 @pytest.mark.parametrize("cloud_init", CLOUD_INIT)
-@pytest.mark.parametrize("other", ["devlxd-ready.service", "devlxd-ready-hold.service"])
-def test_the_boot_has_no_cycle(tmp_path: Path, other: str, cloud_init: str) -> None:
-    units = unit_directory(tmp_path, "app-config-reload.service", "app.service", other, cloud_init=cloud_init)
+@pytest.mark.parametrize("ready_unit", READY_UNITS)
+def test_boot_with_the_units_has_no_ordering_cycle(tmp_path: Path, ready_unit: str, cloud_init: str) -> None:
+    units = unit_directory(
+        tmp_path, "app-config-reload.service", "app.service", ready_unit, cloud_init=cloud_init
+    )
     assert verify(units, "multi-user.target") == (0, "")
 
 
-def test_both_units_that_say_ready_may_be_enabled(tmp_path: Path) -> None:
-    units = unit_directory(tmp_path, "devlxd-ready.service", "devlxd-ready-hold.service")
+def test_both_ready_units_can_be_enabled(tmp_path: Path) -> None:
+    units = unit_directory(tmp_path, *READY_UNITS)
     assert verify(units, "multi-user.target") == (0, "")
 
 
-def test_after_cloud_init_alone_would_be_a_cycle(tmp_path: Path) -> None:
-    """The reason for the unit's order, and the proof that a cycle would be seen."""
-    units = unit_directory(tmp_path, "devlxd-ready.service", cloud_init="of Debian and Ubuntu")
+def test_ready_unit_ordered_after_cloud_init_alone_makes_a_cycle(tmp_path: Path) -> None:
+    """The reason for the order of the unit, and the proof that a cycle is found."""
+    units = unit_directory(tmp_path, "devlxd-ready.service", cloud_init="Debian and Ubuntu")
     unit = units / "devlxd-ready.service"
     unit.write_text(re.sub("^After=.*$", "After=cloud-final.service", unit.read_text(), flags=re.M))
     assert "Found ordering cycle" in verify(units, "multi-user.target")[1]
 
 
-@pytest.mark.parametrize("name", ["devlxd-ready.service", "devlxd-ready-hold.service"])
-def test_ready_is_said_after_cloud_init(tmp_path: Path, name: str) -> None:
-    """Which must be so, if it is a contradiction that cloud-init comes after it."""
-    units = unit_directory(tmp_path, name, cloud_init="of Debian and Ubuntu")
+@pytest.mark.parametrize("name", READY_UNITS)
+def test_ready_unit_runs_after_cloud_init(tmp_path: Path, name: str) -> None:
+    """It does if an order of cloud-init after the unit is a cycle."""
+    units = unit_directory(tmp_path, name, cloud_init="Debian and Ubuntu")
     with (units / "cloud-final.service").open("a") as file:
         file.write(f"[Unit]\nAfter={name}\n")
     assert "Found ordering cycle" in verify(units, "multi-user.target")[1]
 
 
 def schema(path: Path) -> tuple[int, str]:
-    """How cloud-init's check of a file ends, and what it says."""
+    """Return the exit status and the output of cloud-init's check of user-data."""
     if shutil.which("cloud-init") is None:
         pytest.skip("cloud-init is not installed")
-    done = subprocess.run(
+    result = subprocess.run(
         ["cloud-init", "schema", "--config-file", str(path)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         timeout=LIMIT,
         check=False,
     )
-    return done.returncode, done.stdout.decode()
+    return result.returncode, result.stdout.decode()
 
 
 @pytest.mark.parametrize("name", USER_DATA)
-def test_cloud_init_takes_the_user_data(name: str) -> None:
-    status, said = schema(EXAMPLES / name)
-    assert status == 0, said
-    assert "deprecat" not in said.lower()
+def test_cloud_init_accepts_the_user_data(name: str) -> None:
+    status, output = schema(EXAMPLES / name)
+    assert status == 0, output
+    assert "deprecat" not in output.lower()
 
 
-def test_cloud_init_would_not_take_a_wrong_one(tmp_path: Path) -> None:
+def test_cloud_init_rejects_wrong_user_data(tmp_path: Path) -> None:
     (tmp_path / "wrong.yaml").write_text("#cloud-config\nruncmd: devlxdctl ready\n")
-    status, said = schema(tmp_path / "wrong.yaml")
+    status, output = schema(tmp_path / "wrong.yaml")
     assert status != 0
-    assert "runcmd" in said
+    assert "runcmd" in output
 
 
-def test_the_user_data_installs_the_unit_of_the_examples() -> None:
-    user_data = yaml.safe_load((EXAMPLES / "user-data-ready.yaml").read_text())
-    (file,) = user_data["write_files"]
-    assert file["content"] == (EXAMPLES / "devlxd-ready.service").read_text()
-    assert Path(file["path"]).name == "devlxd-ready.service"
-    ((program, *arguments),) = user_data["runcmd"]
-    assert program == "systemctl"
-    assert arguments == ["enable", "--now", "--no-block", "devlxd-ready.service"]
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_script_has_valid_syntax(name: str) -> None:
+    result = subprocess.run(["sh", "-n", EXAMPLES / name], capture_output=True, check=False)
+    assert (result.returncode, result.stderr) == (0, b"")
 
 
-# What they do, in a simulated guest
+# What the units do, in a simulated guest
 
 
 def settings(unit: str, name: str) -> list[str]:
-    """The values of a setting in the text of a unit, in order, its continued lines as one."""
+    """Return the values of a setting in the text of a unit, with continued lines joined."""
     joined = re.sub(r"\\\n", " ", unit)
     return re.findall(rf"^{name}=(.*)$", joined, flags=re.M)
 
 
-def command(example: str, setting: str, files: Path | None = None) -> list[str]:
-    """The only command of a setting of a unit, with the installed program for the one that it names.
+def command(example: str, setting: str, run_directory: Path | None = None) -> list[str]:
+    """Return the only command of a setting of a unit, with the program under test.
 
-    `files` stands for /run, where there is something in there. systemd splits as a shell does what these
-    units quote, and no variables are in it.
+    `run_directory` takes the place of /run. With the quotes in these units, systemd splits a line as a shell
+    does.
     """
     (line,) = settings((EXAMPLES / example).read_text(), setting)
     assert "$" not in line
     line = line.lstrip("-+").replace(INSTALLED, PROGRAM)
-    if files is not None:
-        line = line.replace("/run/", f"{files}/")
+    if run_directory is not None:
+        line = line.replace("/run/", f"{run_directory}/")
     return shlex.split(line)
 
 
-def execute(simulator: Simulator, argv: list[str], path: Path | None = None) -> Result:
-    """Runs a command in the guest, looking for programs in the directory `path` first."""
-    done = subprocess.run(
+def environment(simulator: Simulator, programs: Path | None = None) -> dict[str, str]:
+    """Return the environment of a command, with the directory `programs` first in its PATH."""
+    places = [str(programs), str(Path(PROGRAM).parent), os.defpath]
+    return {"DEVLXD_SOCKET": str(simulator.path), "PATH": os.pathsep.join(places[programs is None :])}
+
+
+def execute(simulator: Simulator, argv: list[str], programs: Path | None = None) -> Result:
+    """Run a command in the guest."""
+    result = subprocess.run(
         argv,
-        env=environment(simulator, path),
+        env=environment(simulator, programs),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=LIMIT,
         check=False,
     )
-    return Result(done.returncode, done.stdout, done.stderr)
+    return Result(result.returncode, result.stdout, result.stderr)
 
 
-def environment(simulator: Simulator, path: Path | None = None) -> dict[str, str]:
-    places = [str(path), str(Path(PROGRAM).parent), os.defpath]
-    return {"DEVLXD_SOCKET": str(simulator.path), "PATH": os.pathsep.join(places[path is None :])}
-
-
-DONE = Result(0, b"", b"")
+SUCCESS = Result(0, b"", b"")
 
 
 @contextmanager
-def simulated(
+def simulated_host(
     short: Path, config: Mapping[str, str] | None = None, profile: str = "lxd-6"
 ) -> Iterator[Simulator]:
-    """A host of this profile, with the example's guest and these keys; an empty text removes one."""
+    """Simulate a host with the guest of the examples and these keys; an empty text removes one."""
     (short / "lxd").mkdir()
     with Simulator(short / "lxd" / "sock", EXAMPLES / "guest.yaml", profile) as host:
         host.set(config or {})
@@ -242,28 +241,33 @@ def simulated(
 
 @pytest.fixture
 def simulator(short: Path) -> Iterator[Simulator]:
-    with simulated(short, {"user.app.port": "8080", "user.app.name": "it's one"}) as host:
+    with simulated_host(short, {"user.app.port": "8080", "user.app.name": "it's one"}) as host:
         yield host
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Waits for what nothing tells of."""
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+def script(path: Path, text: str) -> Path:
+    """Write an executable shell script."""
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
 
 
-def test_the_ready_unit_sets_and_unsets(simulator: Simulator) -> None:
-    assert execute(simulator, command("devlxd-ready.service", "ExecStart")) == DONE
+def fifo(path: Path) -> int:
+    """Create a named pipe and return a descriptor to read from it, which blocks until something is written."""
+    os.mkfifo(path)
+    return os.open(path, os.O_RDWR)
+
+
+def test_ready_unit_sets_and_unsets_ready(simulator: Simulator) -> None:
+    assert execute(simulator, command("devlxd-ready.service", "ExecStart")) == SUCCESS
     assert simulator.ready is True
-    assert execute(simulator, command("devlxd-ready.service", "ExecStop")) == DONE
+    assert execute(simulator, command("devlxd-ready.service", "ExecStop")) == SUCCESS
     assert simulator.ready is False
 
 
-@pytest.mark.parametrize("name", ["devlxd-ready.service", "devlxd-ready-hold.service"])
-def test_a_host_without_readiness_is_no_failure_of_a_ready_unit(short: Path, name: str) -> None:
-    with simulated(short, profile="lxd-5.0") as host:
+@pytest.mark.parametrize("name", READY_UNITS)
+def test_ready_unit_succeeds_on_a_host_without_readiness(short: Path, name: str) -> None:
+    with simulated_host(short, profile="lxd-5.0") as host:
         status = execute(host, command(name, "ExecStart")).status
     assert settings((EXAMPLES / name).read_text(), "SuccessExitStatus") == [str(status)]
 
@@ -271,7 +275,7 @@ def test_a_host_without_readiness_is_no_failure_of_a_ready_unit(short: Path, nam
 @pytest.mark.parametrize(
     ("name", "setting"), [("devlxd-ready.service", "ExecStop"), ("devlxd-ready-hold.service", "ExecStopPost")]
 )
-def test_a_host_that_is_away_does_not_hold_up_the_shutdown(short: Path, name: str, setting: str) -> None:
+def test_unavailable_host_does_not_delay_the_shutdown(short: Path, name: str, setting: str) -> None:
     text = (EXAMPLES / name).read_text()
     (line,) = settings(text, setting)
     (limit,) = settings(text, "TimeoutStopSec")
@@ -280,73 +284,101 @@ def test_a_host_that_is_away_does_not_hold_up_the_shutdown(short: Path, name: st
     assert line.startswith("-")
     assert float(argv[wait]) < float(limit)
     argv[wait] = "0.2"
-    done = subprocess.run(
+    result = subprocess.run(
         [*argv, "--socket", short / "sock"], capture_output=True, timeout=LIMIT, check=False
     )
-    assert done.returncode == 124
+    assert result.returncode == 124
 
 
-def test_the_hold_unit_sets_again_and_unsets_on_its_end(simulator: Simulator) -> None:
+def test_hold_unit_reports_ready_again_after_a_restart_and_unsets_it_at_the_end(simulator: Simulator) -> None:
     argv = [*command("devlxd-ready-hold.service", "ExecStart"), "--interval", "0.1"]
     with subprocess.Popen(argv, env=environment(simulator), stderr=subprocess.PIPE) as holding:
         try:
-            until(lambda: simulator.ready is True)
-            simulator.restart(0.1)
-            until(lambda: simulator.ready is None)
-            until(lambda: simulator.ready is True)
+            for _ in range(2):
+                wait_for_ready = [PROGRAM, "wait", "host", "--timeout", "60"]
+                assert execute(simulator, wait_for_ready) == SUCCESS
+                until_ready = f"until {PROGRAM} ready --check; do sleep 0.05; done"
+                assert execute(simulator, ["sh", "-c", until_ready]).status == 0
+                simulator.restart(0.1)
         finally:
             holding.terminate()
         assert holding.wait(LIMIT) == -signal.SIGTERM
-    assert execute(simulator, command("devlxd-ready-hold.service", "ExecStopPost")) == DONE
+    assert execute(simulator, command("devlxd-ready-hold.service", "ExecStopPost")) == SUCCESS
     assert simulator.ready is False
 
 
-def test_the_application_gets_its_environment(simulator: Simulator, tmp_path: Path) -> None:
-    assert execute(simulator, command("app.service", "ExecStartPre", tmp_path)) == DONE
+def test_application_gets_its_environment(simulator: Simulator, tmp_path: Path) -> None:
+    assert execute(simulator, command("app.service", "ExecCondition")).status == 0
+    assert execute(simulator, command("app.service", "ExecStartPre", tmp_path)) == SUCCESS
     file = tmp_path / "app.env"
     assert file.read_text() == "APP_NAME='it'\"'\"'s one'\nAPP_PORT='8080'\n"
     assert file.stat().st_mode & 0o777 == 0o600
-    (named,) = settings((EXAMPLES / "app.service").read_text(), "EnvironmentFile")
-    assert named == "-/run/app.env"
-    assert execute(simulator, command("app.service", "ExecStopPost", tmp_path)) == DONE
+    (name,) = settings((EXAMPLES / "app.service").read_text(), "EnvironmentFile")
+    assert name == "-/run/app.env"
+    assert execute(simulator, command("app.service", "ExecStopPost", tmp_path)) == SUCCESS
     assert not file.exists()
 
 
-def test_the_application_does_not_start_without_it(short: Path, tmp_path: Path) -> None:
-    """Two keys that make one variable are one of the ways in which it cannot be had."""
-    with simulated(short, {"user.app.a-b": "1", "user.app.a.b": "2"}) as host:
+def test_application_does_not_start_with_a_part_of_its_settings(short: Path, tmp_path: Path) -> None:
+    """Two keys that make the same variable are one of the causes."""
+    with simulated_host(short, {"user.app.a-b": "1", "user.app.a.b": "2"}) as host:
         assert execute(host, command("app.service", "ExecStartPre", tmp_path)).status == 8
 
 
-def script(path: Path, text: str) -> Path:
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
-    return path
+def test_application_is_skipped_without_a_retry_where_the_api_is_switched_off(simulator: Simulator) -> None:
+    """systemd skips a unit without a failure if the status of ExecCondition= is 1 to 254."""
+    simulator.switch(False)
+    argv = [*command("app.service", "ExecCondition"), "--verbose"]
+    result = execute(simulator, argv)
+    assert result.status == 5
+    assert b"retry" not in result.stderr
+    assert "--wait" not in argv
+    assert "--wait" not in " ".join(command("app.service", "ExecStartPre"))
 
 
-def test_the_application_is_restarted_when_its_environment_has_changed(
+def test_reload_unit_starts_the_application_once_the_api_is_switched_on(
     simulator: Simulator, tmp_path: Path
 ) -> None:
-    """Once for all that changed at once, and not for the values at the start."""
+    (tmp_path / "app-config-reload").mkdir()
+    (tmp_path / "bin").mkdir()
+    restarts = fifo(tmp_path / "restarts")
+    start = shlex.join(command("app.service", "ExecStartPre", tmp_path))
+    script(tmp_path / "bin" / "systemctl", f"set -e\n{start}\necho systemctl $* >{tmp_path}/restarts")
+    simulator.switch(False)
+    argv = command("app-config-reload.service", "ExecStart", tmp_path)
+    try:
+        with subprocess.Popen(
+            argv, env=environment(simulator, tmp_path / "bin"), stdout=subprocess.DEVNULL
+        ) as watching:
+            try:
+                simulator.switch(True)
+                assert os.read(restarts, 4096) == b"systemctl restart app.service\n"
+            finally:
+                watching.terminate()
+    finally:
+        os.close(restarts)
+    assert (tmp_path / "app.env").read_text() == "APP_NAME='it'\"'\"'s one'\nAPP_PORT='8080'\n"
+
+
+def test_application_is_restarted_once_for_changes_at_the_same_time_and_not_for_initial_values(
+    simulator: Simulator, tmp_path: Path
+) -> None:
     (tmp_path / "app-config-reload").mkdir()
     start = command("app.service", "ExecStartPre", tmp_path)
-    assert execute(simulator, start) == DONE
-    fifo = tmp_path / "restarts"
-    os.mkfifo(fifo)
-    restarts = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
-    path = tmp_path / "bin"
-    path.mkdir()
-    script(path / "systemctl", f"set -e\n{shlex.join(start)}\necho systemctl $* >{fifo}")
+    assert execute(simulator, start) == SUCCESS
+    restarts = fifo(tmp_path / "restarts")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    script(programs / "systemctl", f"set -e\n{shlex.join(start)}\necho systemctl $* >{tmp_path}/restarts")
 
     argv = [*command("app-config-reload.service", "ExecStart", tmp_path), "--count", "3"]
     try:
-        with subprocess.Popen(argv, env=environment(simulator, path), stdout=subprocess.PIPE) as watching:
+        with subprocess.Popen(argv, env=environment(simulator, programs), stdout=subprocess.PIPE) as watching:
             assert watching.stdout is not None
             try:
                 assert watching.stdout.readline() == b"initial\tuser.app.name\tit's one\t\n"
                 assert watching.stdout.readline() == b"initial\tuser.app.port\t8080\t\n"
                 simulator.set({"user.app.port": "9090", "user.app.name": "other"})
-                assert select.select([restarts], [], [], LIMIT)[0]
                 changed = {watching.stdout.readline(), watching.stdout.readline()}
                 assert {line.split(b"\t")[1] for line in changed} == {b"user.app.name", b"user.app.port"}
                 simulator.unset("user.app.port")
@@ -354,14 +386,17 @@ def test_the_application_is_restarted_when_its_environment_has_changed(
                 assert watching.wait(LIMIT) == 0
             finally:
                 watching.kill()
-        assert os.read(restarts, 4096) == b"systemctl try-restart app.service\n" * 2
+        assert os.read(restarts, 4096) == b"systemctl restart app.service\n" * 2
     finally:
         os.close(restarts)
     assert (tmp_path / "app.env").read_text() == "APP_NAME='other'\n"
 
 
+# What the user-data does
+
+
 def runcmd(tmp_path: Path) -> list[str]:
-    """The command of user-data-config.yaml, as cloud-init makes it a script; /etc is in `tmp_path`."""
+    """Return the command of user-data-config.yaml as the script that cloud-init writes; /etc is in `tmp_path`."""
     (text,) = yaml.safe_load((EXAMPLES / "user-data-config.yaml").read_text())["runcmd"]
     text = text.replace("/etc/", f"{tmp_path}/").replace("--wait 30", "--wait 0.2")
     return [str(script(tmp_path / "runcmd", text))]
@@ -372,36 +407,36 @@ def runcmd(tmp_path: Path) -> list[str]:
     [({}, "role=web\nport=8080\n"), ({"user.port": ""}, "role=web\nport=80\n")],
     ids=["both set", "only one set"],
 )
-def test_the_user_data_reads_the_keys(
-    short: Path, tmp_path: Path, config: dict[str, str], expected: str
-) -> None:
-    with simulated(short, config) as host:
-        assert execute(host, runcmd(tmp_path)) == DONE
+def test_user_data_reads_the_keys(short: Path, tmp_path: Path, config: dict[str, str], expected: str) -> None:
+    with simulated_host(short, config) as host:
+        assert execute(host, runcmd(tmp_path)) == SUCCESS
     assert (tmp_path / "instance.conf").read_text() == expected
 
 
-def test_the_user_data_ends_at_a_missing_key(short: Path, tmp_path: Path) -> None:
-    with simulated(short, {"user.role": ""}) as host:
+def test_user_data_ends_at_a_key_that_is_not_set(short: Path, tmp_path: Path) -> None:
+    with simulated_host(short, {"user.role": ""}) as host:
         assert execute(host, runcmd(tmp_path)).status == 6
     assert not (tmp_path / "instance.conf").exists()
 
 
-def test_the_user_data_ends_where_there_is_no_host(simulator: Simulator, tmp_path: Path) -> None:
+def test_user_data_ends_where_the_api_is_switched_off(simulator: Simulator, tmp_path: Path) -> None:
     simulator.switch(False)
     assert execute(simulator, runcmd(tmp_path)).status == 124
     assert not (tmp_path / "instance.conf").exists()
 
 
-def in_comments() -> Iterator[Any]:
-    """The commands in the comments of the examples."""
+# The commands in comments
+
+
+def commands_in_comments() -> Iterator[Any]:
     for name in [*UNITS, *USER_DATA]:
         for line in (EXAMPLES / name).read_text().splitlines():
             if found := re.match(r"\s*#\s{3}(?:ExecStart=)?(?:/usr/local/bin/)?(devlxdctl .*)", line):
                 yield pytest.param(found[1], id=f"{name}: {found[1]}")
 
 
-@pytest.mark.parametrize("line", list(in_comments()))
-def test_a_command_in_a_comment_works(simulator: Simulator, tmp_path: Path, line: str) -> None:
+@pytest.mark.parametrize("line", list(commands_in_comments()))
+def test_command_in_a_comment_works(simulator: Simulator, tmp_path: Path, line: str) -> None:
     app = script(tmp_path / "app", 'echo "$APP_PORT"')
     script(tmp_path / "systemctl", "exit 0")
     argv = shlex.split(line.replace("/usr/local/bin/app", str(app)))

@@ -1,1 +1,1 @@
-"""What the tool costs, beside what else does the same: `make bench`."""
+"""Measures what devlxdctl costs beside other programs for the same task: `make bench`."""

@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: measures, shows a table, and keeps the figures."""
+"""`python -m tests.bench`: measure, print a table, and save the figures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import devlxdctl
 from tests.hosts import HostError
 
 from . import burst, report, rows
-from .place import open_place
+from .location import open_location
 
 PARTS = {"startup": rows.startup, "keys": rows.keys, "events": burst.events, "image": rows.image}
 
@@ -19,34 +19,38 @@ PARTS = {"startup": rows.startup, "keys": rows.keys, "events": burst.events, "im
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all by default")
-    parser.add_argument("--host", choices=["lxd", "incus", "simulator"], help="where; a real one by default")
-    parser.add_argument("--effort", type=float, default=1.0, help="so many times the usual number of runs")
-    parser.add_argument("--growth", action="store_true", help="how cost grows, too: a table and a plot")
     parser.add_argument(
-        "--largest", type=float, default=1.0, metavar="GB", help="the last image of the growth"
+        "--host", choices=["lxd", "incus", "simulator"], help="where to measure; a real host by default"
+    )
+    parser.add_argument("--effort", type=float, default=1.0, help="factor for the number of runs (1)")
+    parser.add_argument(
+        "--growth", action="store_true", help="measure how cost grows as well: tables and a plot"
+    )
+    parser.add_argument(
+        "--largest", type=float, default=1.0, metavar="GB", help="largest image with --growth (1)"
     )
     parser.add_argument("-o", "--output", type=Path, default=Path("build/bench"), metavar="DIR")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
-        parser.error(f"{', '.join(unknown)}: no such part")
-    # As pip leaves it. A guest cannot: to it, all of this is read-only.
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    # As pip does at installation. A guest cannot write compiled modules: the checkout is read-only there.
     compileall.compile_dir(Path(devlxdctl.__file__).parent, quiet=1)
     try:
-        with open_place(options.host, options.effort) as place:
-            found = report.Report(place.title)
+        with open_location(options.host, options.effort) as location:
+            result = report.Report(location.title)
             for name in options.parts or PARTS:
-                for row in PARTS[name](place):
-                    found.add(row)
-            found.show()
+                for row in PARTS[name](location):
+                    result.add(row)
+            result.print_table()
             if options.growth:
                 from . import growth
 
-                found.curves = growth.measure(place, round(options.largest * 1e9))
-                found.show_growth()
+                result.curves = growth.measure(location, round(options.largest * 1e9))
+                result.print_growth()
     except HostError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
-    found.keep(options.output)
+    result.save(options.output)
     return 0
 
 

@@ -1,9 +1,9 @@
-"""The floor: what the same libraries cost with no program around them. `bare.py SOCKET` prints the state."""
+"""The same request with the same libraries and no program around them. `bare.py SOCKET` prints the state."""
 
 import sys
 from urllib.parse import quote
 
-import click  # noqa: F401 # its import is part of the floor
+import click  # noqa: F401 # devlxdctl imports it too
 import requests_unixsocket
 
 with requests_unixsocket.Session() as session:

@@ -1,4 +1,4 @@
-"""How cost grows with the number of keys, of events, and with the size of an image."""
+"""How cost grows with the number of keys and events, and with the size of an image."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from statistics import median
 from typing import Literal
 
-from tests.hosts import PROGRAM
 from tests.hosts.simulated import SimulatedHost
+from tests.support.program import PROGRAM
 
-from .burst import burst
-from .measure import Command, race
-from .place import Place
-from .rows import MIB, exports
+from .burst import run_burst
+from .location import Location
+from .measure import Command, run_in_turn
+from .rows import MIB, export_commands
 
 KEYS = (1, 3, 10, 30, 100, 300, 1000)
 EVENTS = (1, 10, 100, 1000, 10_000, 100_000)
@@ -25,84 +25,92 @@ BATCH = 500
 
 @dataclass(frozen=True)
 class Point:
-    """What one size costs: seconds, ours and the yardstick's, and bytes of memory that ours had at most."""
+    """The cost at one size: seconds of devlxdctl and of the baseline, and memory of devlxdctl at most."""
 
     size: int
     ours: float
-    theirs: float | None
+    baseline: float | None
     peak: float
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Cost over size. What `unit` counts is on the one axis; `measure` is what the seconds are of."""
+    """Cost over size.
 
-    work: str
+    * `unit`: what the size counts.
+    * `measure`: what the seconds measure.
+    """
+
+    task: str
     unit: str
-    yardstick: str
+    baseline: str
     measure: Literal["wall", "cpu"]
-    place: str
+    location: str
     points: Sequence[Point]
 
-    def each(self) -> list[float | None]:
-        """Of each point, the seconds that one more took since the point before it; the first has none."""
+    def slopes(self) -> list[float | None]:
+        """Return the seconds per unit between each point and the one before it; None for the first."""
         slopes: list[float | None] = [None]
         for before, point in zip(self.points, self.points[1:], strict=False):
             slopes.append((point.ours - before.ours) / (point.size - before.size))
         return slopes
 
 
-def measure(place: Place, largest: int) -> list[Curve]:
-    """All curves. `largest` is the size of the last image in bytes."""
-    curves = [_keys(place), _events()]
-    if place.no_images() is None:
-        curves.append(_images(place, [size for size in SIZES if size <= largest]))
+def measure(location: Location, largest: int) -> list[Curve]:
+    """Return all curves. `largest` is the size of the last image in bytes."""
+    curves = [_keys(location), _events()]
+    if location.no_images_reason() is None:
+        curves.append(_images(location, [size for size in SIZES if size <= largest]))
     return curves
 
 
-def _keys(place: Place) -> Curve:
+def _keys(location: Location) -> Curve:
     points = []
     for number in KEYS:
         values = {f"user.key{key:04}": f"value {key}" for key in range(number)}
-        place.host.set(values)
+        location.host.set(values)
         urls = [f"http://lxd/1.0/config/{key}" for key in values]
         commands = {
             "ours": Command([PROGRAM, "config", "ls", "-l"]),
-            "curl": Command(["curl", "-sf", "--unix-socket", place.host.socket, *urls]),
+            "curl": Command(["curl", "-sf", "--unix-socket", location.host.socket, *urls]),
         }
-        costs = race(place.host, commands, place.runs(9))
+        costs = run_in_turn(location.host, commands, location.runs(9))
         ours, curl = costs["ours"], costs["curl"]
         points.append(Point(number, median(ours.wall), median(curl.wall), max(ours.peak)))
-    place.host.set(dict.fromkeys(values))
-    return Curve("config ls -l", "keys", "one curl", "wall", place.title, points)
+    location.host.set(dict.fromkeys(values))
+    return Curve("config ls -l", "keys", "one curl", "wall", location.title, points)
 
 
 def _events() -> Curve:
-    """On the simulator, which makes events faster than a real host can be told to change keys.
+    """Measure CPU time with the simulator, which makes more changes per second than a real host.
 
-    It is CPU time: the time until the last event is that of the simulator.
+    The time until the last event is that of the simulator.
     """
     points = []
     with SimulatedHost("lxd-6") as host:
         for number in EVENTS:
-            found = [burst(host, number, BATCH) for _ in range(5 if number <= 1000 else 1)]
-            cpu, peak = median(each.cpu for each in found), max(each.peak for each in found)
+            bursts = [run_burst(host, number, BATCH) for _ in range(5 if number <= 1000 else 1)]
+            cpu, peak = median(burst.cpu for burst in bursts), max(burst.peak for burst in bursts)
             points.append(Point(number, cpu, None, peak))
     return Curve("events", "events", "", "cpu", "the simulator", points)
 
 
-def _images(place: Place, sizes: Sequence[int]) -> Curve:
+def _images(location: Location, sizes: Sequence[int]) -> Curve:
     points = []
     for size in sizes:
-        with place.image(size) as fingerprint:
-            commands = dict(list(exports(place, fingerprint).items())[:2])
-            ours, curl = race(place.host, commands, place.runs(5 if size < 10**9 else 3)).values()
+        with location.image(size) as fingerprint:
+            commands = dict(list(export_commands(location, fingerprint).items())[:2])
+            runs = location.runs(5 if size < 10**9 else 3)
+            ours, curl = run_in_turn(location.host, commands, runs).values()
         points.append(Point(size // 10**6, median(ours.wall), median(curl.wall), max(ours.peak)))
-    return Curve("image export", "MB", "curl -o, unverified", "wall", place.title, points)
+    return Curve("image export", "MB", "curl -o, not verified", "wall", location.title, points)
 
 
 def plot(curves: Sequence[Curve], path: Path) -> None:
-    """Draws time above memory, a column each. Where a line bends upward, cost grows faster than size."""
+    """Draw time above memory, one column per curve.
+
+    Where a line bends upward, cost grows faster than size.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -110,22 +118,22 @@ def plot(curves: Sequence[Curve], path: Path) -> None:
     from matplotlib.ticker import FuncFormatter
 
     figure, axes = pyplot.subplots(2, len(curves), figsize=(5 * len(curves), 8), squeeze=False)
-    plain = FuncFormatter(lambda number, _: f"{number:,g}")
+    number_format = FuncFormatter(lambda number, _: f"{number:,g}")
     for column, curve in enumerate(curves):
         sizes = [point.size for point in curve.points]
-        above, below = axes[0][column], axes[1][column]
-        above.plot(sizes, [point.ours for point in curve.points], "o-", label="devlxdctl")
-        if curve.yardstick:
-            above.plot(sizes, [point.theirs for point in curve.points], "s--", label=curve.yardstick)
-        above.set_title(f"devlxdctl {curve.work}\n{curve.place}", fontsize=10)
-        above.set_ylabel({"wall": "seconds", "cpu": "seconds of CPU"}[curve.measure])
-        below.plot(sizes, [point.peak / MIB for point in curve.points], "o-", label="devlxdctl")
-        below.set_ylabel("MiB of memory, at most")
-        for axis in (above, below):
+        time, memory = axes[0][column], axes[1][column]
+        time.plot(sizes, [point.ours for point in curve.points], "o-", label="devlxdctl")
+        if curve.baseline:
+            time.plot(sizes, [point.baseline for point in curve.points], "s--", label=curve.baseline)
+        time.set_title(f"devlxdctl {curve.task}\n{curve.location}", fontsize=10)
+        time.set_ylabel({"wall": "seconds", "cpu": "seconds of CPU time"}[curve.measure])
+        memory.plot(sizes, [point.peak / MIB for point in curve.points], "o-", label="devlxdctl")
+        memory.set_ylabel("MiB of memory, maximum")
+        for axis in (time, memory):
             axis.set_xlabel(curve.unit)
             axis.set_ylim(0, 1.1 * axis.get_ylim()[1])
             axis.set_xlim(left=0)
-            axis.xaxis.set_major_formatter(plain)
+            axis.xaxis.set_major_formatter(number_format)
             axis.grid(alpha=0.3)
             axis.legend()
     figure.tight_layout()

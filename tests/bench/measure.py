@@ -1,4 +1,4 @@
-"""From commands that are run in turn in a guest to medians and ratios."""
+"""Runs commands in turn in a guest, and computes medians and ratios of what they cost."""
 
 from __future__ import annotations
 
@@ -16,28 +16,31 @@ HERE = Path(__file__).parent
 STOPWATCH = (sys.executable, "-IS", str(HERE / "stopwatch.py"))
 
 Measure = Literal["wall", "cpu", "peak"]
+"""Elapsed time, CPU time, or maximum memory."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command to be run in the guest."""
+    """A command to run in the guest.
+
+    * `remove`: the files that it writes. They are removed after each run, outside the measured time.
+    """
 
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
     remove: Sequence[str] = ()
-    """The files that it makes: they are removed after each run, outside the time."""
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Many figures as three: the median, and the quartiles around it."""
+class Quartiles:
+    """The median of many figures, and the quartiles below and above it."""
 
     low: float
     median: float
     high: float
 
     @classmethod
-    def of(cls, figures: Sequence[float]) -> Spread:
+    def of(cls, figures: Sequence[float]) -> Quartiles:
         if len(figures) == 1:
             return cls(figures[0], figures[0], figures[0])
         return cls(*statistics.quantiles(figures, n=4, method="inclusive"))
@@ -45,7 +48,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Costs:
-    """What the runs of one command cost: seconds of time and of CPU, bytes of memory at most; in order."""
+    """What each run of one command cost, in order: seconds, seconds of CPU time, bytes of memory at most."""
 
     wall: Sequence[float]
     cpu: Sequence[float]
@@ -54,25 +57,20 @@ class Costs:
     def figures(self, measure: Measure) -> Sequence[float]:
         return {"wall": self.wall, "cpu": self.cpu, "peak": self.peak}[measure]
 
-    def ratio(self, other: Costs, measure: Measure) -> Spread:
-        """Of this to another, round by round: what slows the machine down for a while slows both."""
+    def ratio(self, other: Costs, measure: Measure) -> Quartiles:
+        """Return the ratio to `other` in each round: a busy machine slows both down."""
         pairs = zip(self.figures(measure), other.figures(measure), strict=True)
-        return Spread.of([ours / theirs for ours, theirs in pairs])
+        return Quartiles.of([ours / theirs for ours, theirs in pairs])
 
 
-def race(host: Host, commands: Mapping[str, Command], runs: int, warmup: int = 1) -> dict[str, Costs]:
-    """What each of `commands` costs, run in turn, so many times each after some that do not count."""
-    told = _ask(
-        host, {"runs": runs, "warmup": warmup, "commands": [vars(each) for each in commands.values()]}
-    )
-    return {
-        name: Costs(*map(list, zip(*costs, strict=True))) for name, costs in zip(commands, told, strict=True)
-    }
-
-
-def _ask(host: Host, task: object, timeout: float = 600) -> list[list[list[float]]]:
-    result = host.run(*STOPWATCH, stdin=json.dumps(task).encode(), timeout=timeout)
+def run_in_turn(host: Host, commands: Mapping[str, Command], runs: int, warmup: int = 1) -> dict[str, Costs]:
+    """Run `commands` in turn, each `runs` times after `warmup` runs that do not count."""
+    task = {"runs": runs, "warmup": warmup, "commands": [vars(command) for command in commands.values()]}
+    result = host.run(*STOPWATCH, stdin=json.dumps(task).encode(), timeout=600)
     if result.status != 0:
         raise HostError(result.stderr.decode(errors="replace").strip())
-    told: list[list[list[float]]] = json.loads(result.stdout)
-    return told
+    measured: list[list[list[float]]] = json.loads(result.stdout)
+    return {
+        name: Costs(*map(list, zip(*runs_of_one, strict=True)))
+        for name, runs_of_one in zip(commands, measured, strict=True)
+    }

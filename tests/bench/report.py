@@ -1,4 +1,4 @@
-"""The figures on the terminal, and in files."""
+"""The figures as tables on the terminal, and in files."""
 
 from __future__ import annotations
 
@@ -14,105 +14,125 @@ from rich.console import Console
 from rich.table import Table
 
 from .growth import Curve, plot
-from .measure import Measure, Spread
+from .measure import Measure, Quartiles
 from .rows import MIB, Row
+
+_TABLE_WIDTH = 160  # off a terminal
 
 
 class Report:
-    """All that was measured in one place, in one go."""
+    """Everything that one run measured."""
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, location: str) -> None:
         self.curves: list[Curve] = []
         self._rows: list[Row] = []
-        self._console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+        self._console = Console(highlight=False, width=None if sys.stdout.isatty() else _TABLE_WIDTH)
         python = f"Python {platform.python_version()}"
-        self._setting = {
-            "place": place,
+        self._conditions = {
+            "location": location,
             "python": python,
             "cores": len(os.sched_getaffinity(0)),
             "load": os.getloadavg()[0],
             "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
-        self._console.print(
-            f"In {place}; {python}, {self._setting['cores']} cores, load {self._setting['load']:.1f}.",
-            markup=False,
-        )
+        cores, load = self._conditions["cores"], self._conditions["load"]
+        self._console.print(f"In {location}; {python}, {cores} cores, load {load:.1f}.", markup=False)
 
     def add(self, row: Row) -> None:
-        """Adds a row to the table, and says so: the whole takes minutes."""
+        """Add a row. On a terminal, print its name: all of them take minutes."""
         self._rows.append(row)
         if sys.stdout.isatty():
-            self._console.print(f"  {row.work}, {row.yardstick}", style="dim", markup=False)
+            self._console.print(f"  {row.task}, {row.baseline}", style="dim", markup=False)
 
-    def show(self) -> None:
-        table = Table(title="Medians, with the quartiles around them", title_justify="left")
-        for name in ("work", "yardstick", "of", "ours", "yardstick's", "ratio", "goal", "", "memory", "runs"):
-            table.add_column(name, justify="left" if name in ("work", "yardstick", "of", "") else "right")
+    def print_table(self) -> None:
+        table = Table(title="Medians, and quartiles around them", title_justify="left")
+        left = ("task", "baseline", "measure", "")
+        names = (
+            "task",
+            "baseline",
+            "measure",
+            "devlxdctl",
+            "baseline's",
+            "ratio",
+            "goal",
+            "",
+            "memory",
+            "runs",
+        )
+        for name in names:
+            table.add_column(name, justify="left" if name in left else "right")
         for row in self._rows:
             if row.skipped:
-                table.add_row(row.work, row.yardstick, "", f"[dim]skipped: {row.skipped}[/dim]")
+                table.add_row(row.task, row.baseline, "", f"[dim]skipped: {row.skipped}[/dim]")
                 continue
             met = {None: "", True: "[green]met[/green]", False: "[red]not met[/red]"}[row.met]
-            goal = "" if row.goal is None else f"{row.goal:.2f}" if row.ratio else _in(row.measure, row.goal)
             table.add_row(
-                row.work,
-                row.yardstick,
+                row.task,
+                row.baseline,
                 {"wall": "time", "cpu": "CPU time", "peak": "memory"}[row.measure],
-                _spread(row.measure, row.ours),
-                _spread(row.measure, row.theirs),
+                _quartiles(row.measure, row.ours),
+                _quartiles(row.measure, row.theirs),
                 "" if row.ratio is None else _three(row.ratio, "{:.2f}"),
-                goal,
+                _goal(row),
                 met,
-                "" if row.peak is None else _in("peak", row.peak),
+                "" if row.peak is None else _with_unit("peak", row.peak),
                 str(row.runs),
             )
         self._console.print(table)
 
-    def show_growth(self) -> None:
+    def print_growth(self) -> None:
         for curve in self.curves:
-            table = Table(title=f"{curve.work}, in {curve.place}", title_justify="left")
+            table = Table(title=f"{curve.task}, in {curve.location}", title_justify="left")
             time = {"wall": "time", "cpu": "CPU time"}[curve.measure]
-            for name in (curve.unit, time, "one more takes", curve.yardstick, "memory"):
+            for name in (curve.unit, time, "per unit", curve.baseline, "memory"):
                 table.add_column(name, justify="right")
-            for point, each in zip(curve.points, curve.each(), strict=True):
-                theirs = "" if point.theirs is None else f"{point.theirs * 1000:,.0f} ms"
-                more = "" if each is None else f"{each * 1e6:,.1f} µs"
+            for point, slope in zip(curve.points, curve.slopes(), strict=True):
                 table.add_row(
-                    f"{point.size:,}", f"{point.ours * 1000:,.0f} ms", more, theirs, _in("peak", point.peak)
+                    f"{point.size:,}",
+                    f"{point.ours * 1000:,.0f} ms",
+                    "" if slope is None else f"{slope * 1e6:,.1f} µs",
+                    "" if point.baseline is None else f"{point.baseline * 1000:,.0f} ms",
+                    _with_unit("peak", point.peak),
                 )
             self._console.print(table)
 
-    def keep(self, directory: Path) -> None:
-        """Writes the figures, and the plot where there is one, into files of this directory."""
+    def save(self, directory: Path) -> None:
+        """Write the figures to `bench.json` in this directory, and the curves to `growth.png`."""
         directory.mkdir(parents=True, exist_ok=True)
-        found = {
-            **self._setting,
+        document = {
+            **self._conditions,
             "rows": [{**asdict(row), "met": row.met} for row in self._rows],
             "growth": [asdict(curve) for curve in self.curves],
         }
-        (directory / "bench.json").write_text(json.dumps(found, indent=1) + "\n")
-        kept = [directory / "bench.json"]
+        saved = [directory / "bench.json"]
+        saved[0].write_text(json.dumps(document, indent=1) + "\n")
         if self.curves:
-            kept.append(directory / "growth.png")
-            plot(self.curves, kept[-1])
-        self._console.print(f"Kept in {' and '.join(map(str, kept))}.", markup=False)
+            saved.append(directory / "growth.png")
+            plot(self.curves, saved[-1])
+        self._console.print(f"Saved to {' and '.join(map(str, saved))}.", markup=False)
 
 
-def _spread(measure: Measure, spread: Spread | None) -> str:
-    if spread is None:
+def _goal(row: Row) -> str:
+    if row.goal is None:
+        return ""
+    return f"{row.goal:.2f}" if row.ratio else _with_unit(row.measure, row.goal)
+
+
+def _quartiles(measure: Measure, quartiles: Quartiles | None) -> str:
+    if quartiles is None:
         return ""
     if measure == "peak":
-        return _in(measure, spread.median)
-    scale, unit = (1, "s") if spread.median >= 1 else (1000, "ms")
-    scaled = Spread(spread.low * scale, spread.median * scale, spread.high * scale)
+        return _with_unit(measure, quartiles.median)
+    scale, unit = (1, "s") if quartiles.median >= 1 else (1000, "ms")
+    scaled = Quartiles(quartiles.low * scale, quartiles.median * scale, quartiles.high * scale)
     return _three(scaled, "{:.2f}" if scaled.median < 10 else "{:.1f}") + f" {unit}"
 
 
-def _three(spread: Spread, form: str) -> str:
-    return f"{form} [dim]{form}-{form}[/dim]".format(spread.median, spread.low, spread.high)
+def _three(quartiles: Quartiles, form: str) -> str:
+    return f"{form} [dim]{form}-{form}[/dim]".format(quartiles.median, quartiles.low, quartiles.high)
 
 
-def _in(measure: Measure, figure: float) -> str:
+def _with_unit(measure: Measure, figure: float) -> str:
     if measure == "peak":
         return f"{figure / MIB:.0f} MiB"
     return f"{figure * 1000:.0f} ms"

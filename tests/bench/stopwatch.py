@@ -1,14 +1,14 @@
-"""Runs commands in turn, and tells what each run of each cost. Started on its own, inside the guest.
+"""Runs commands in turn and measures each run. A script of its own that runs inside the guest.
 
-It begins each round when the machine is quiet, as long as its patience lasts.
+Each round starts when the machine is quiet, or when the time to wait for that has run out.
 
-Reads one JSON object from stdin: `runs`, `warmup`, and `commands`, each with `argv`, `env` and `remove`, the
-files that it makes. Writes a JSON list: of each command a list of [wall seconds, CPU seconds, bytes at most
-in memory], a run each. With `count` instead, there is one command, and the list has one [seconds since the
-epoch, line] for each of so many lines of its output, followed by its costs.
+Reads a JSON object from stdin: `runs`, `warmup`, and `commands`, each with `argv`, `env` and `remove`, the
+files that it writes. Writes a JSON list: for each command, a list of [seconds, seconds of CPU time, bytes of
+memory at most], one per run. With `count` instead of `runs`, there is one command, and the list has one
+[seconds since the epoch, line] for each of the first `count` lines of its output, followed by its costs.
 
-The memory is that of the largest process that the command waited for. It cannot read as less than this
-program's own, which is why it imports so little.
+The memory is that of the largest process that the command waited for. It cannot be less than that of this
+script, which therefore imports little.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import os
 import sys
 import time
 
-TIMEOUT = 10.0  # seconds of waiting for others to pause, in all
-QUIET = 2  # of the twenty hundredths that two processors have in a tenth of a second
+MAX_WAIT = 10.0  # seconds to wait for a quiet machine, in all rounds together
+QUIET = 2  # hundredths of a second of CPU time in a tenth of a second
 
-TYPE_CHECKING = False  # as the name is known to type checkers: its module costs memory
+TYPE_CHECKING = False  # type checkers know the name; importing typing costs memory
 if TYPE_CHECKING:
     from typing import TypedDict
 
@@ -37,7 +37,8 @@ def spawn(command: Command, stdout: int) -> int:
     return os.posix_spawnp(command["argv"][0], command["argv"], environment, file_actions=redirect)
 
 
-def reap(command: Command, pid: int, start: float) -> list[float]:
+def wait(command: Command, pid: int, start: float) -> list[float]:
+    """Wait for the end of a run and return its costs."""
     _, status, usage = os.wait4(pid, 0)
     wall = time.perf_counter() - start
     for path in command["remove"]:
@@ -47,41 +48,41 @@ def reap(command: Command, pid: int, start: float) -> list[float]:
     return [wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024]
 
 
-def busy() -> int:
-    """The hundredths of a second that all processors have worked since they were started."""
+def busy_time() -> int:
+    """Return the CPU time of all processors since their start, in hundredths of a second."""
     with open("/proc/stat") as file:
         user, nice, system = file.readline().split()[1:4]
     return int(user) + int(nice) + int(system)
 
 
-def settle(end: float) -> None:
-    """Waits for a tenth of a second in which the machine has nothing else to do, until that time at most."""
+def wait_until_quiet(end: float) -> None:
+    """Wait for a tenth of a second in which the machine does nothing else, at most until `end`."""
     while time.monotonic() < end:
-        before = busy()
+        before = busy_time()
         time.sleep(0.1)
-        if busy() - before <= QUIET:
+        if busy_time() - before <= QUIET:
             return
 
 
-def race(commands: list[Command], runs: int, warmup: int, nothing: int) -> list[list[list[float]]]:
+def run_in_turn(commands: list[Command], runs: int, warmup: int, devnull: int) -> list[list[list[float]]]:
     costs: list[list[list[float]]] = [[] for _ in commands]
-    end = time.monotonic() + TIMEOUT
+    end = time.monotonic() + MAX_WAIT
     for number in range(-warmup, runs):
-        settle(end)
-        # there and back again: nobody always runs after the same one
+        wait_until_quiet(end)
+        # The order alternates, so that no command always runs after the same one.
         for index in range(len(commands))[:: -1 if number % 2 else 1]:
             command = commands[index]
             if command["remove"]:
-                os.sync()  # what the run before has written is not for this one to wait for
+                os.sync()  # what the previous run wrote must not slow down this one
             start = time.perf_counter()
-            pid = spawn(command, nothing)
-            cost = reap(command, pid, start)
+            pid = spawn(command, devnull)
+            cost = wait(command, pid, start)
             if number >= 0:
                 costs[index].append(cost)
     return costs
 
 
-def listen(command: Command, count: int) -> list[list[object]]:
+def time_lines(command: Command, count: int) -> list[list[object]]:
     read, write = os.pipe()
     start = time.perf_counter()
     pid = spawn(command, write)
@@ -91,22 +92,22 @@ def listen(command: Command, count: int) -> list[list[object]]:
     while lines < count and (piece := os.read(read, 1 << 20)):
         pieces.append((time.time(), piece))
         lines += piece.count(b"\n")
-    cost = reap(command, pid, start)
+    cost = wait(command, pid, start)
     stamped: list[list[object]] = []
     rest = b""
     for stamp, piece in pieces:
-        *whole, rest = (rest + piece).split(b"\n")
-        stamped += [[stamp, line.decode()] for line in whole]
+        *complete, rest = (rest + piece).split(b"\n")
+        stamped += [[stamp, line.decode()] for line in complete]
     return [*stamped, [*cost]]
 
 
 def main() -> None:
     task = json.load(sys.stdin)
-    nothing = os.open(os.devnull, os.O_WRONLY)
+    devnull = os.open(os.devnull, os.O_WRONLY)
     if "count" in task:
-        json.dump(listen(task["commands"][0], task["count"]), sys.stdout)
+        json.dump(time_lines(task["commands"][0], task["count"]), sys.stdout)
     else:
-        json.dump(race(task["commands"], task["runs"], task["warmup"], nothing), sys.stdout)
+        json.dump(run_in_turn(task["commands"], task["runs"], task["warmup"], devnull), sys.stdout)
 
 
 main()

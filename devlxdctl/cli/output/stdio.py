@@ -56,16 +56,22 @@ def write_raw(chunks: Iterable[bytes], to_stderr: bool) -> None:
     decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
     write = _write_stderr if to_stderr else write_stdout
     last = b"\n"
+
+    def write_part(chunk: bytes, is_end: bool = False) -> None:
+        nonlocal last
+        data = chunk
+        if is_terminal:
+            # The lines of an HTTP head end with CR and LF.
+            text = decode(chunk, is_end).replace("\r\n", "\n")
+            data = escape(text, keep="\t\n").encode("utf-8", "surrogateescape")
+        write(data)
+        last = data[-1:] or last
+
     try:
         for chunk in chunks:
-            data = chunk
-            if is_terminal:
-                # The lines of an HTTP head end with CR and LF.
-                text = decode(chunk).replace("\r\n", "\n")
-                data = escape(text, keep="\t\n").encode("utf-8", "surrogateescape")
-            write(data)
-            last = data[-1:] or last
+            write_part(chunk)
     finally:
+        write_part(b"", is_end=True)  # the beginning of a character that is not complete
         if last != b"\n" and (is_terminal or to_stderr):
             write(b"\n")
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
 
 import pytest
 
 from devlxdctl.simulator import Simulator
 from tests.cli.background import Programs
+from tests.cli.upgrading_host import UpgradingHost
 from tests.support.program import failure, run
-from tests.support.raw_host import RawHost, response, websocket_accept
+from tests.support.raw_host import response, websocket_accept
 
 
 def test_watch_prints_initial_values_and_then_each_change(simulator: Simulator, programs: Programs) -> None:
@@ -173,15 +173,6 @@ def test_watch_reads_the_list_once_and_each_changed_key_once(
     ]
 
 
-class KeepUpgradedConnection(RawHost):
-    """Keeps a connection open after a response with status 101."""
-
-    def _send(self, connection: socket.socket, given: bytes) -> None:
-        connection.sendall(given)
-        while given.startswith(b"HTTP/1.1 101") and connection.recv(4096):
-            continue
-
-
 def test_unexpected_response_after_the_start_is_reported_and_read_again(socket_directory: Path) -> None:
     responses = {
         "/1.0/config": [
@@ -196,7 +187,7 @@ def test_unexpected_response_after_the_start_is_reported_and_read_again(socket_d
         path = request.split(b" ")[1].decode()
         return responses[path].pop(0) if path in responses else websocket_accept(request)
 
-    with KeepUpgradedConnection(socket_directory / "sock", script) as raw_host:
+    with UpgradingHost(socket_directory / "sock", script) as raw_host:
         argv = ["config", "watch", "--interval", "0.1", "--count", "1"]
         result = run(*argv, socket=raw_host.path)
     assert (result.status, result.stdout) == (0, b"initial\tuser.a\t1\t\nchanged\tuser.a\t2\t1\n")
