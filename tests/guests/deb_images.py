@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.guests.debian import KEPT, server
 from tests.hosts import image
-from tests.hosts.daemon import Software
+from tests.hosts.software import Software
 
 _PACKAGES = "systemd-sysv,iproute2,man-db,bash-completion,zsh"  # not fish, which needs Python
 

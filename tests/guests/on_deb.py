@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.guests.deb_images import booting, with_unified_cgroup
-from tests.guests.debian import RELEASES, REPOSITORY
+from tests.guests.debian import RELEASES
 from tests.hosts import DaemonHost, Result
-from tests.hosts.daemon import INCUS, LXD
 from tests.hosts.fixtures import require
 from tests.hosts.jobs import poll
-from tests.terminal import Terminal
+from tests.hosts.software import INCUS, LXD
+from tests.support.program import REPOSITORY
+from tests.support.terminal import Terminal
 
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT = {"HOME": "/root", "LANG": "C.UTF-8", "PATH": _PATH, "DEBIAN_FRONTEND": "noninteractive"}

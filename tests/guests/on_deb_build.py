@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import devlxdctl
-from tests.guests.debian import REPOSITORY
+from tests.support.program import REPOSITORY
 from tests.test_package import in_git
 from tools import zipapp
 
