@@ -19,7 +19,7 @@ help:
 	@echo 'make dist          build and check sdist and wheel in dist/'
 	@echo 'make zipapp        build dist/devlxdctl.pyz, the program as one file'
 	@echo 'make deb           build dist/devlxdctl_VERSION_all.deb for Debian 12, Ubuntu 22.04 and later'
-	@echo 'make test-guests   test that file in guests of Debian 12, 13 and testing, and on other Pythons, as root'
+	@echo 'make test-guests   test file and package in guests of Debian 12, 13 and testing, and other Pythons, as root'
 	@echo 'make fuzz          fuzz what reads data of the host for FUZZ_SECONDS (60)'
 	@echo 'make soak          run for minutes against a real Incus, as root, and the simulator; ARGS=--help'
 	@echo 'make audit         compare the locked versions with the published advisories (network)'
@@ -115,8 +115,9 @@ deb:
 	DEB_DESTDIR=dist dpkg-buildpackage --ignore-builtin-builddeps --rules-target=clean,binary,clean
 
 # Their names do not begin with test_, so that only this target runs them.
-test-guests: hosts zipapp
-	$(BIN)/python -m pytest -v tests/guests/on_debian.py tests/guests/on_pythons.py
+test-guests: hosts zipapp deb
+	$(BIN)/python -m pytest -v tests/guests/on_debian.py tests/guests/on_deb.py tests/guests/on_deb_build.py \
+	    tests/guests/on_pythons.py
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis

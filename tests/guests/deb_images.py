@@ -28,12 +28,18 @@ chroot "$1" apt-get -q install -y --download-only --no-install-recommends python
 ln -s /dev/null "$1/etc/systemd/system/console-getty.service"
 """
 
-# systemd 258 and later needs a pure cgroup v2. Where this machine has both versions, the host and its guest
-# see only the v2 tree.
-_UNIFIED = """#!/bin/sh
+# systemd 258 and later needs a pure cgroup v2: where this machine has both versions, the host and its guest
+# see only the v2 tree. The guest's files are in memory, because removing a whole Debian takes minutes on some
+# disks. Both mounts end with the namespaces of the host.
+_DAEMON = """#!/bin/sh
 set -e
 if [ -d /sys/fs/cgroup/unified ]; then
     mount --bind /sys/fs/cgroup/unified /sys/fs/cgroup
+fi
+if ! mountpoint -q "${directory}/storage-pools"; then
+    mkdir -p -m 711 "${directory}/storage-pools" "${directory}/images"
+    mount -t tmpfs -o mode=711 tmpfs "${directory}/storage-pools"
+    mount -t tmpfs -o mode=700 tmpfs "${directory}/images"
 fi
 exec {daemon} "$@"
 """
@@ -63,9 +69,9 @@ def booting(release: str) -> bytes:
     return written.getvalue()
 
 
-def with_unified_cgroup(software: Software, directory: Path) -> Software:
-    """Return `software` with a daemon that sees a pure cgroup v2; `directory` holds the script for that."""
+def for_systemd(software: Software, directory: Path) -> Software:
+    """Return `software` with a daemon whose guests can run a whole Debian; `directory` gets its script."""
     script = directory / software.name
-    script.write_text(_UNIFIED.format(daemon=software.daemon))
+    script.write_text(_DAEMON.format(daemon=software.daemon, directory=software.directory))
     script.chmod(0o755)
     return dataclasses.replace(software, daemon=str(script))

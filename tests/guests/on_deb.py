@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.guests.deb_images import booting, with_unified_cgroup
+from tests.guests.deb_images import booting, for_systemd
 from tests.guests.debian import RELEASES
 from tests.hosts import DaemonHost, Result
 from tests.hosts.fixtures import require
@@ -25,12 +25,14 @@ UNITS = ("devlxd-ready.service", "devlxd-ready-hold.service")
 GUESTS = [*((release, INCUS) for release in RELEASES), (RELEASES[0], LXD)]
 """LXD 5.0, which Debian has, does not record readiness. So it gets one release only."""
 
-# Name, type, mode, owner and link target of all files, then the checksums of regular files. What is left out
-# are logs and caches, which apt and dpkg change with each run.
+# Name, type, mode, owner and link target of all files, checksums of regular files, and the packages. Logs,
+# caches and the text of dpkg's database are left out: apt and dpkg change them with each run.
 _FILES = r"""
 find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp \
-    -o -path /var/log -o -path /var/cache/apt -o -path /var/cache/man -o -path /root/package \) -prune \
+    -o -path /var/log -o -path /var/cache/apt -o -path /var/cache/man -o -path '/var/lib/dpkg/status*' \
+    -o -path /root/package \) -prune \
     -o \( -printf '%p\t%y\t%m\t%U:%G\t%l\n' -type f -exec sha256sum {} + \) | sort
+dpkg-query --show --showformat='${Package} ${Version} ${Status}\n'
 """
 
 # Settings that make a prompt which `Terminal` finds, and nothing else that would disturb it.
@@ -93,7 +95,7 @@ def guest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     release, software = request.param
     require(software)
     scripts = tmp_path_factory.mktemp("daemon")
-    with DaemonHost(with_unified_cgroup(software, scripts), booting(release)) as host:
+    with DaemonHost(for_systemd(software, scripts), booting(release)) as host:
 
         def booted() -> bool | None:
             state = run(host, "systemctl", "is-system-running", status=None).stdout.strip()
