@@ -253,7 +253,7 @@ def script(path: Path, text: str) -> Path:
 
 
 def fifo(path: Path) -> int:
-    """Create a named pipe and return a descriptor to read from it, which blocks until something is written."""
+    """Create a named pipe and return a descriptor, which blocks a reader until something is written."""
     os.mkfifo(path)
     return os.open(path, os.O_RDWR)
 
@@ -396,7 +396,7 @@ def test_application_is_restarted_once_for_changes_at_the_same_time_and_not_for_
 
 
 def runcmd(tmp_path: Path) -> list[str]:
-    """Return the command of user-data-config.yaml as the script that cloud-init writes; /etc is in `tmp_path`."""
+    """Return user-data-config.yaml's command as the script of cloud-init, with `tmp_path` for /etc."""
     (text,) = yaml.safe_load((EXAMPLES / "user-data-config.yaml").read_text())["runcmd"]
     text = text.replace("/etc/", f"{tmp_path}/").replace("--wait 30", "--wait 0.2")
     return [str(script(tmp_path / "runcmd", text))]
