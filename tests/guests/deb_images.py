@@ -72,6 +72,6 @@ def booting(release: str) -> bytes:
 def for_systemd(software: Software, directory: Path) -> Software:
     """Return `software` with a daemon whose guests can run a whole Debian; `directory` gets its script."""
     script = directory / software.name
-    script.write_text(_DAEMON.format(daemon=software.daemon, directory=software.directory))
+    script.write_text(_DAEMON.format(daemon=software.daemon, directory=software.state_variable))
     script.chmod(0o755)
     return dataclasses.replace(software, daemon=str(script))
