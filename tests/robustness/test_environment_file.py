@@ -1,4 +1,4 @@
-"""What `config env` prints is read by systemd's own reader of EnvironmentFile as the values, exactly."""
+"""The output of `config env` as an EnvironmentFile, read by systemd's own parser."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from devlxdctl.config.environment import format_assignments
-from tests.unit.test_quoting import names, values
+from devlxdctl import format_assignments
+from tests.support.strategies import variable_names, variable_values
 
 LIBRARIES = sorted(Path("/usr/lib").glob("**/systemd/libsystemd-shared-*.so"))
 
 
 @functools.cache
 def systemd() -> ctypes.CDLL:
-    """systemd's library. What is called in it is no public interface, but the very code of its manager."""
+    """systemd's shared library. These functions have no public interface, but its manager uses them."""
     if not LIBRARIES:
         pytest.skip("systemd is not installed")
     return ctypes.CDLL(str(LIBRARIES[0]))
 
 
-def read(text: bytes) -> tuple[int, dict[bytes, bytes]]:
-    """systemd's status for an EnvironmentFile, below 0 where it refuses it all, and the variables in it."""
+def parse_with_systemd(text: bytes) -> tuple[int, dict[bytes, bytes]]:
+    """Return systemd's status for an EnvironmentFile, negative if it rejects the file; and the variables."""
     libc = ctypes.CDLL(None)
     libc.fmemopen.restype = ctypes.c_void_p
     file = ctypes.c_void_p(libc.fmemopen(ctypes.c_char_p(text), ctypes.c_size_t(len(text)), b"r"))
@@ -42,27 +42,26 @@ def read(text: bytes) -> tuple[int, dict[bytes, bytes]]:
     return status, variables
 
 
-def is_utf8(named: dict[str, str]) -> bool:
-    return not any(re.search("[\ud800-\udfff]", value) for value in named.values())
+def is_utf8(variables: dict[str, str]) -> bool:
+    return not any(re.search("[\ud800-\udfff]", value) for value in variables.values())
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.dictionaries(names, values, min_size=1, max_size=8))
+@given(st.dictionaries(variable_names, variable_values, min_size=1, max_size=8))
 @example({"A": "'", "B": '\\"$x`id`\n\t # ;\r', "C": "\\\n", "D": "", "E": " x ", "F": "a'\"'\"'b"})
-def test_it_reads_the_values_back(named: dict[str, str]) -> None:
-    """A value that is no UTF-8 makes it refuse the whole file, which it tells in its log."""
-    text = format_assignments(named).encode("utf-8", "surrogateescape")
-    status, found = read(text)
-    if is_utf8(named):
+def test_systemd_reads_the_same_values_or_rejects_a_file_that_is_not_utf8(variables: dict[str, str]) -> None:
+    text = format_assignments(variables).encode("utf-8", "surrogateescape")
+    status, found = parse_with_systemd(text)
+    if is_utf8(variables):
         assert status == 0
-        assert found == {name.encode(): value.encode() for name, value in named.items()}
+        assert found == {name.encode(): value.encode() for name, value in variables.items()}
     else:
         assert status < 0
 
 
 @settings(max_examples=300, deadline=None)
-@given(values)
-def test_its_manager_takes_any_value_that_is_utf8(value: str) -> None:
-    """Control characters included. What is no UTF-8 it would leave out."""
-    taken = systemd().env_value_is_valid(ctypes.c_char_p(value.encode("utf-8", "surrogateescape")))
-    assert bool(taken & 0xFF) == is_utf8({"A": value})
+@given(variable_values)
+def test_manager_of_systemd_accepts_every_value_that_is_utf8(value: str) -> None:
+    """Control characters included."""
+    is_valid = systemd().env_value_is_valid(ctypes.c_char_p(value.encode("utf-8", "surrogateescape")))
+    assert bool(is_valid & 0xFF) == is_utf8({"A": value})
