@@ -37,7 +37,7 @@ from devlxdctl.cli.commands import (
 )
 from devlxdctl.cli.options import Group, MissingCommand, Options, usage_message
 from devlxdctl.cli.output.render import render
-from devlxdctl.cli.output.stdio import OutputClosed, print_error
+from devlxdctl.cli.output.stdio import OutputClosed, print_error, write_raw
 from devlxdctl.cli.signals import Interrupted, die_by_signal
 
 COMPLETE_VARIABLE = "_DEVLXDCTL_COMPLETE"
@@ -76,7 +76,7 @@ class Root(Group):
             # Not in standalone mode, which exits with other statuses.
             status = super().main(*args, **{**extra, "standalone_mode": False})
         except MissingCommand as error:
-            error.show()
+            write_raw([error.help_text().encode()], to_stderr=True)
             status = ExitStatus.USAGE
         except click.UsageError as error:
             message, hint = usage_message(error)

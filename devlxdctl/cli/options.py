@@ -245,9 +245,10 @@ class UnknownCommand(click.UsageError):
 class MissingCommand(click.UsageError):
     """A group without a command: its help on stderr, and exit status 2. Click before 8.2 exits with 0."""
 
-    def show(self, file: Any = None) -> None:
+    def help_text(self) -> str:
+        """Return the help of the group."""
         assert self.ctx is not None
-        click.echo(self.ctx.get_help(), file=file, err=True)
+        return self.ctx.get_help()
 
 
 def suggestion(word: str, words: list[str], cutoff: float = 0.7) -> str | None:
