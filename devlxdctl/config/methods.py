@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 from devlxdctl.config.keys import KeyReader
@@ -79,18 +78,21 @@ class FileMethods:
         return watch_file(self._keys, content, os.fspath(path), options or FileOptions(), bursts)
 
     def watch_bursts(
-        self, *patterns: str, interval: float | None = 60.0, output_fd: int | None = None
+        self,
+        *patterns: str,
+        optional: bool = False,
+        interval: float | None = 60.0,
+        output_fd: int | None = None,
     ) -> Iterator[Burst]:
         """Yield the values of the config keys, and then a burst for each update of any number of keys.
 
-        As `watch_config`, but the changes that follow each other closely are one burst.
-        """
-        from devlxdctl.events.bursts import watch_bursts
+        As `watch_config`, but changes that follow each other closely are one burst.
 
-        is_first = True
+        * `optional`: accept patterns without glob characters that are not set. Otherwise, such a key raises
+          `NotFound` at the start; later, it is logged, and nothing is yielded until it is set again.
+        """
+        from devlxdctl.events.bursts import changed_bursts, watch_bursts
+
         retry = self._retry()
-        with closing(watch_bursts(self._session, self._keys, patterns, interval, output_fd, retry)) as bursts:
-            for burst in bursts:
-                if is_first or burst.changes:
-                    is_first = False
-                    yield burst
+        bursts = watch_bursts(self._session, self._keys, patterns, interval, output_fd, retry)
+        return changed_bursts(self._keys, bursts, () if optional else patterns)

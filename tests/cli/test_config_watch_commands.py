@@ -93,7 +93,8 @@ class TestBatch:
     def test_one_update_is_one_run_with_its_changes_as_json_lines(
         self, simulator: Simulator, jobs: Jobs
     ) -> None:
-        code = 'echo "run ${DEVLXD_KEY-unset} ${DEVLXD_ACTION-unset} ${DEVLXD_BEARER_TOKEN-unset}"; cat; echo end'
+        variables = "${DEVLXD_KEY-unset} ${DEVLXD_ACTION-unset} ${DEVLXD_BEARER_TOKEN-unset}"
+        code = f"echo run {variables}; cat; echo end"
         argv = ["config", "watch", "user.[prx]*", "--batch", "-q", "--count", "3"]
         env = {"DEVLXD_BEARER_TOKEN": "secret"}
         job = jobs.start(*argv, "--", "sh", "-c", code, **env)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,14 +29,29 @@ class Jobs:
 
     def start_program(self, *argv: str, **env: str) -> Job:
         """Start any program in the background, with the socket of the simulator in its environment."""
-        environment = {"DEVLXD_SOCKET": str(self.simulator.path), "PATH": "/usr/bin:/bin", **env}
+        environment = {"DEVLXD_SOCKET": str(self.simulator.path), "PATH": os.defpath, **env}
         job = Job([*DEFAULT_SIGNALS, *argv], env=environment)
         self._jobs.append(job)
         return job
 
     def close(self) -> None:
+        """End all jobs, and what they have started."""
         for job in self._jobs:
+            started = descendants(job.pid) if job.running else []
             job.close()
+            for pid in started:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes that a process has started, and those that these have."""
+    found: list[int] = []
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                found += [int(child), *descendants(int(child))]
+    return found
 
 
 def wait_until(what: str, holds: Callable[[], bool]) -> None:

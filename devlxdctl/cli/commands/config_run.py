@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+from typing import Any
 
 import click
 
@@ -17,39 +18,99 @@ from devlxdctl.cli.arguments import (
     prefix_option,
 )
 from devlxdctl.cli.environment import inherited_environment
-from devlxdctl.cli.options import Options
+from devlxdctl.cli.hooks import NOT_EXECUTABLE, NOT_FOUND
+from devlxdctl.cli.options import Options, Seconds
 from devlxdctl.cli.output.stdio import print_error
+
+_KILL_AFTER = 10.0  # seconds
 
 
 class _RunCommand(RunningCommand):
     needs_command = True
 
 
+class _Signal(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of Click only
+    """A signal, by name or number."""
+
+    name = "signal"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        names = {each.name: each for each in signal.Signals}
+        found = names.get(f"SIG{value.upper().removeprefix('SIG')}")
+        if found is None and value.isascii() and value.isdigit() and int(value) in signal.valid_signals():
+            return int(value)
+        if found is None:
+            self.fail(f"{value!r} is not a signal, such as HUP", param, ctx)
+        return int(found)
+
+
 @click.command(cls=_RunCommand)
 @patterns_argument
 @prefix_option
 @optional_option
+@click.option("--watch", is_flag=True, help="Stay, and restart CMD when its keys change.")
+@click.option(
+    "--signal",
+    "change_signal",
+    type=_Signal(),
+    metavar="SIG",
+    help="With --watch, send CMD this signal instead of restarting it.",
+)
+@click.option(
+    "--kill-after",
+    type=Seconds(),
+    metavar="SECONDS",
+    help="With --watch, send KILL if CMD still runs SECONDS after TERM.  [default: 10]",
+)
 @click.pass_context
-def run(ctx: click.Context, patterns: tuple[str, ...], prefix: str | None, optional: bool) -> None:
+def run(
+    ctx: click.Context,
+    patterns: tuple[str, ...],
+    prefix: str | None,
+    optional: bool,
+    watch: bool,
+    change_signal: int | None,
+    kill_after: float | None,
+) -> None:
     """Run a command with config keys in its environment.
 
-    The command replaces this program, and does not get the bearer token. Exits with status 127 if there is no
-    such command, and with 126 if it cannot be run.
+    CMD replaces this program, and does not get the bearer token. Exits with status 127 if there is no such
+    command, and with 126 if it cannot be run.
+
+    With --watch, this program stays as the parent of CMD. When a key has changed, it sends TERM to CMD and
+    its process group, and starts CMD again with the new values. It passes signals on, and exits as CMD does
+    when that ends by itself. It can be process 1 of a container.
 
     \b
-    Example:
+    Examples:
       devlxdctl config run 'user.*' --prefix APP_ -- env
+      devlxdctl config run 'user.app.*' --watch -- /usr/local/bin/app
     """
+    for option, value in (("--signal", change_signal), ("--kill-after", kill_after)):
+        if value is not None and not watch:
+            raise click.UsageError(f"{option} needs --watch.")
+    if change_signal is not None and kill_after is not None:
+        raise click.UsageError("--kill-after cannot be combined with --signal.")
     command = given_command(ctx)
-    found = ctx.ensure_object(Options).client().config(*patterns, optional=optional)
-    environment = inherited_environment() | environment_variables(found, prefix)
-    # Python ignores these two signals, and the command would inherit that.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    client = ctx.ensure_object(Options).client()
     try:
-        os.execvpe(command[0], command, environment)
+        if watch:
+            from devlxdctl.cli.supervisor import Supervisor
+
+            bursts = client.watch_bursts(*patterns, optional=optional)
+            seconds = _KILL_AFTER if kill_after is None else kill_after
+            ctx.exit(Supervisor(command, prefix, change_signal, seconds).run(bursts))
+        variables = environment_variables(client.config(*patterns, optional=optional), prefix)
+        _replace_this_program(command, inherited_environment() | variables)
     except OSError as error:
         if error.errno == errno.E2BIG:
             raise BadData(command[0], "the values do not fit into an environment") from error
         print_error(f"devlxdctl: {command[0]}: {(error.strerror or 'cannot be run').lower()}")
-        ctx.exit(127 if isinstance(error, FileNotFoundError) else 126)
+        ctx.exit(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE)
+
+
+def _replace_this_program(command: list[str], environment: dict[str, str]) -> None:
+    # Python ignores these two signals, and the command would inherit that.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    os.execvpe(command[0], command, environment)

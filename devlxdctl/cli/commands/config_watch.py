@@ -61,7 +61,7 @@ def watch(
     client = ctx.ensure_object(Options).client()
     output = stdout_descriptor()
     if batch:
-        bursts = client.watch_bursts(*patterns, interval=interval or None, output_fd=output)
+        bursts = client.watch_bursts(*patterns, optional=True, interval=interval or None, output_fd=output)
         groups: Iterator[Sequence[Change[str]]] = (burst.changes for burst in bursts)
     else:
         changes = client.watch_config(*patterns, interval=interval or None, output_fd=output)
