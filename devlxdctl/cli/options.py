@@ -113,7 +113,7 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer versi
 
 
 class Assignment(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of Click only
-    """A key and a value, as K=V."""
+    """A key and a value, as KEY=VALUE."""
 
     name = "assignment"
 
@@ -122,12 +122,12 @@ class Assignment(click.ParamType):  # type: ignore[type-arg]  # generic in newer
     ) -> tuple[str, str]:
         key, equals, text = value.partition("=")
         if not key or not equals:
-            self.fail(f"{value!r} is not of the form K=V", param, ctx)
+            self.fail(f"{value!r} is not of the form KEY=VALUE", param, ctx)
         return key, text
 
 
 def unique_assignments(pairs: tuple[tuple[str, str], ...]) -> dict[str, str]:
-    """Return the pairs of K=V as a dictionary. A key that is given twice is a usage error."""
+    """Return the pairs of KEY=VALUE as a dictionary. A key that is given twice is a usage error."""
     found = dict(pairs)
     if len(found) != len(pairs):
         keys = [key for key, _ in pairs]

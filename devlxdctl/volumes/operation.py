@@ -75,7 +75,7 @@ class Operation(Generic[_T]):
 
         Raises `OperationFailed` with the text of the host if the operation failed, and `Conflict` if another
         program changed the same object at the same time and this change is lost. The daemon of the host can
-        restart meanwhile: it forgets its operations, and the object itself is looked up instead.
+        restart meanwhile and lose the operation: the object itself is then looked up instead.
         """
         end = None if timeout is None else time.monotonic() + timeout
         while not self.done:
@@ -117,11 +117,11 @@ class Operation(Generic[_T]):
         self.done = code != 103  # running
 
     def _look_up(self) -> None:
-        """The host has forgotten the operation: a few seconds after its end, or with its daemon."""
+        """The host removed the operation: a few seconds after its end, or when its daemon restarted."""
         if not self._effect():
-            problem = f"the host has forgotten operation {self.id}, and its change is not visible"
+            problem = f"the host does not know operation {self.id} any more, and its change is not visible"
             raise OperationFailed(self.subject, problem, http_status=404)
-        _log.debug("the host has forgotten operation %s; its change is visible", self.id)
+        _log.debug("the host does not know operation %s any more; its change is visible", self.id)
         self.done = True
 
     def _failure(self, response: Response) -> OperationFailed:

@@ -95,7 +95,7 @@ def test_restart_of_the_daemon_during_an_operation_is_told_from_success(slow_hos
     slow_host.simulator.restart(0.2)
     done = finish(program)
     assert (done.status, done.stdout) == (1, b"")
-    text = rf"devlxdctl: new: the host has forgotten operation {ID}, and its change is not visible\n"
+    text = rf"devlxdctl: new: the host does not know operation {ID} any more, and its change is not visible\n"
     assert re.fullmatch(text, done.stderr.decode())
     assert slow_host.count("POST", "") == 1
 

@@ -184,6 +184,8 @@ def test_every_recorded_exchange_has_a_command_or_a_reason() -> None:
     assert sorted([*STEPS, *WITHOUT_COMMAND]) == list(range(len(RECORDING["exchanges"])))
 
 
+# Each of about thirty commands starts an interpreter: the usual limit is too low on a busy machine.
+@pytest.mark.timeout(600)
 def test_commands_and_library_return_what_was_recorded(way: str, socket_directory: Path) -> None:
     with Simulator(socket_directory / "sock", make_guest(RECORDING["guest"]), LASTING) as simulator:
         identifiers = Identifiers()

@@ -11,7 +11,9 @@ from devlxdctl.cli.output.render import Table, as_text
 
 @click.group(cls=Group)
 def pool() -> None:
-    """Read storage pools. Needs LXD 6.6 and a bearer token.
+    """Read storage pools.
+
+    Needs LXD 6.6 or later on the host, and a bearer token.
 
     \b
     Example:

@@ -36,10 +36,10 @@ _size = click.option("--size", type=Size(), metavar="SIZE", help="Size, such as 
 
 @click.group(cls=Group)
 def volume() -> None:
-    """Manage storage volumes. Needs LXD 6.6 and a bearer token.
+    """Manage storage volumes.
 
-    POOL is a storage pool of the host. The volumes are the custom volumes in it that the identity of the
-    token created.
+    Needs LXD 6.6 or later on the host, and a bearer token. POOL is a storage pool of the host. The volumes
+    are the custom volumes in it that the identity of the token created.
 
     \b
     Examples:
@@ -99,7 +99,7 @@ def show(options: Options, pool: str, volume: str, target: str) -> Table:
     "--config",
     "config",
     type=Assignment(),
-    metavar="K=V",
+    metavar="KEY=VALUE",
     multiple=True,
     help="Config key and value of the volume; repeatable.",
 )
@@ -153,7 +153,7 @@ def create(
 @volume.command("set")
 @_pool
 @_volume
-@click.argument("config", metavar="[K=V]...", nargs=-1, type=Assignment())
+@click.argument("config", metavar="[KEY=VALUE]...", nargs=-1, type=Assignment())
 @_size
 @_description
 @_target
@@ -174,15 +174,15 @@ def set_(
 ) -> Table:
     """Change the config or description of a volume, and print it.
 
-    K= unsets the key K. Exits with status 8 if another program changes the same key at the same time.
+    KEY= unsets KEY. Exits with status 8 if another program changes the same key at the same time.
 
     \b
     Examples:
       devlxdctl volume set default data --size 20GiB
-      devlxdctl volume set default data user.owner=web --description 'the database'
+      devlxdctl volume set default data user.owner=web --description DB
     """
     if not config and size is None and description is None:
-        raise click.UsageError("Missing K=V, --size or --description.")
+        raise click.UsageError("Missing KEY=VALUE, --size or --description.")
     operation = options.client().set_volume(
         pool, volume, size=size, description=description, config=unique_assignments(config), target=target
     )
@@ -228,7 +228,7 @@ def delete(
     "--option",
     "device_options",
     type=Assignment(),
-    metavar="K=V",
+    metavar="KEY=VALUE",
     multiple=True,
     help="Option of the device, such as readonly=true; repeatable.",
 )

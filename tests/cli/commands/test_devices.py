@@ -37,7 +37,10 @@ def compact_json(data: object) -> str:
         (["-f", "json"], compact_json(DEVICES)),
         (["root"], "root\tdisk\t-\tpath=/\tpool=default\n"),
         (["root", "-f", "json"], compact_json(DEVICES["root"])),
-        (["--type", "disk", "-f", "json"], compact_json({each: DEVICES[each] for each in ("data", "root", "vol2")})),
+        (
+            ["--type", "disk", "-f", "json"],
+            compact_json({each: DEVICES[each] for each in ("data", "root", "vol2")}),
+        ),
         (["--type", "gpu"], ""),
     ],
 )

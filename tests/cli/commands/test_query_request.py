@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -13,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from devlxdctl import Client, InvalidRequest, __version__
-from devlxdctl.simulator import Simulator
-from tests.support.program import OBEY_FILE_MODES, PROGRAM, REPOSITORY, Result, failure, run
+from tests.support.program import OBEY_FILE_MODES, PROGRAM, Result, failure, run
 from tests.support.raw_host import RawHost, response
 
 BODY = b'{"a": 1}'
@@ -324,21 +321,3 @@ def test_body_of_closed_stdin_is_an_error(raw_host: RawHost) -> None:
 def test_verbose_prints_neither_headers_nor_bodies(raw_host: RawHost) -> None:
     result = run("query", "-v", "-H", "X-A: secret", "-d", "secret", "/1.0", socket=raw_host.path)
     assert result == Result(0, BODY, b"devlxdctl: POST /1.0: 200\n")
-
-
-def test_example_volume_creates_attaches_and_deletes_a_volume(socket_directory: Path) -> None:
-    if shutil.which("jq") is None:
-        pytest.skip("jq is not installed")
-    examples = REPOSITORY / "examples"
-    path = f"{Path(PROGRAM).parent}:{os.defpath}"
-    with Simulator(socket_directory / "sock", examples / "guest.yaml") as simulator:
-
-        def run_example(token: str) -> Result:
-            env = {"PATH": path, "DEVLXD_SOCKET": str(simulator.path), "DEVLXD_BEARER_TOKEN": token}
-            done = subprocess.run([examples / "volume.sh"], env=env, capture_output=True, check=False)
-            return Result(done.returncode, done.stdout, done.stderr)
-
-        device = b"data\tdisk\t\tpath=/srv/data\tpool=default\tsource=data\n"
-        assert run_example("devlxd-token-of-web1") == Result(0, device, b"")
-        assert "data" not in simulator.show()["devices"]
-        assert run_example("last-years-token").status == 4

@@ -85,19 +85,22 @@ def test_deleting_and_detaching_print_nothing(host: Host) -> None:
         ("volume create default", "volume create: missing argument 'VOLUME'"),
         (
             "volume create default v --config x",
-            "volume create: invalid value for '--config': 'x' is not of the form K=V",
+            "volume create: invalid value for '--config': 'x' is not of the form KEY=VALUE",
         ),
         (
             "volume create default v --config =x",
-            "volume create: invalid value for '--config': '=x' is not of the form K=V",
+            "volume create: invalid value for '--config': '=x' is not of the form KEY=VALUE",
         ),
         ("volume create default v --config a=1 --config a=2", "volume create: a is given twice"),
-        ("volume set default data", "volume set: missing K=V, --size or --description"),
-        ("volume set default data x", "volume set: invalid value for '[K=V]...': 'x' is not of the form K=V"),
+        ("volume set default data", "volume set: missing KEY=VALUE, --size or --description"),
+        (
+            "volume set default data x",
+            "volume set: invalid value for '[KEY=VALUE]...': 'x' is not of the form KEY=VALUE",
+        ),
         ("volume set default data a=1 a=1", "volume set: a is given twice"),
         (
             "volume attach default data /srv --option x",
-            "volume attach: invalid value for '--option': 'x' is not of the form K=V",
+            "volume attach: invalid value for '--option': 'x' is not of the form KEY=VALUE",
         ),
         ("devices --path", "devices: --path needs NAME, and cannot be combined with FIELD"),
         ("devices root pool --path", "devices: --path needs NAME, and cannot be combined with FIELD"),
