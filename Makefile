@@ -18,7 +18,7 @@ help:
 	@echo 'make dist    sdist and wheel in dist/, checked'
 	@echo 'make zipapp  dist/devlxdctl.pyz, the program as one file for guests'
 	@echo 'make deb     dist/devlxdctl_VERSION_all.deb, the package for Debian 12 or later and Ubuntu 22.04 or later'
-	@echo 'make test-guests   that file on Debian 12, 13 and testing in real guests, and on other Pythons, as root'
+	@echo 'make test-guests   the file and the package in Debian 12, 13 and testing guests, and other Pythons, as root'
 	@echo 'make fuzz    FUZZ_SECONDS (60) of a fuzzer over all that reads what a host sends'
 	@echo 'make soak    long runs against a real Incus, as root, and the simulator: minutes; ARGS=--help'
 	@echo 'make audit   the locked versions against the published advisories; needs the network'
@@ -106,8 +106,9 @@ deb:
 	DEB_DESTDIR=dist dpkg-buildpackage --ignore-builtin-builddeps --rules-target=clean,binary,clean
 
 # Not named as tests, so that only this runs them.
-test-guests: hosts zipapp
-	$(BIN)/python -m pytest -v tests/guests/on_debian.py tests/guests/on_pythons.py
+test-guests: hosts zipapp deb
+	$(BIN)/python -m pytest -v tests/guests/on_debian.py tests/guests/on_deb.py tests/guests/on_deb_build.py \
+	    tests/guests/on_pythons.py
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
