@@ -43,7 +43,14 @@ STATUSES: dict[int, type[DevLXDError]] = {
 }
 """The error of each status, where an endpoint is not in `OBJECTS`."""
 
+STORAGE = (
+    *("POOL", "VOLUMES", "VOLUME_CREATE", "VOLUME", "VOLUME_EDIT", "VOLUME_DELETE", "SNAPSHOTS"),
+    *("SNAPSHOT_CREATE", "SNAPSHOT", "SNAPSHOT_DELETE", "INSTANCE", "INSTANCE_EDIT", "OPERATION_WAIT"),
+)
+"""The endpoints of the storage API. A host that has them answers 404 for a missing object."""
+
 OBJECTS: dict[str, dict[str, type[DevLXDError]]] = {
+    **dict.fromkeys(STORAGE, {"text/plain": NotFound, "application/json": NotFound}),
     "CONFIG_KEY": {"text/plain": NotFound, "application/json": NotFound},
     "IMAGE": {"text/plain": NotSupported, "application/json": NotFound},
     "RAW": {"text/plain": NotFound, "application/json": NotFound},
