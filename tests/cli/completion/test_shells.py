@@ -1,4 +1,4 @@
-"""`completion.shells`: completion in real shells at a terminal, and `completion`, which prints the scripts."""
+"""`completion.shells`: completion in real shells on a terminal, and the command that prints the scripts."""
 
 from __future__ import annotations
 
