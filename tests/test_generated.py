@@ -1,4 +1,4 @@
-"""The completion scripts, the man pages and the lists in the README are up to date and valid."""
+"""The completion scripts, the man pages and the lists in the documents are up to date and valid."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.generate import REPOSITORY, files
+from tools.generate import DOCUMENTS, REPOSITORY, files
 
 PAGES = sorted((REPOSITORY / "man").glob("*.1"))
 
@@ -21,7 +21,7 @@ def test_generated_files_are_up_to_date() -> None:
         for directory in ("completions", "man")
         for path in (REPOSITORY / directory).iterdir()
     }
-    found["README.md"] = (REPOSITORY / "README.md").read_text()
+    found |= {path: (REPOSITORY / path).read_text() for path in DOCUMENTS}
     assert sorted(found) == sorted(expected)
     assert [path for path in expected if found[path] != expected[path]] == [], "run make generate"
 

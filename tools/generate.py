@@ -1,6 +1,6 @@
 """`make generate`: writes the files that derive from the command line.
 
-These are the completion scripts, the man pages, and the lists of commands and exit statuses in the README.
+These are the completion scripts, the man pages, and the lists of commands and exit statuses in the documents.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from devlxdctl.cli.completion.shells import Bash, Fish, Zsh, script
 from tools.manual import PROGRAMS, commands, pages
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-README = REPOSITORY / "README.md"
+DOCUMENTS = ("README.md", "docs/commands.md")
+"""The documents that contain lists."""
 
 
 def completions() -> dict[str, str]:
@@ -47,8 +48,8 @@ def statuses() -> str:
     return "\n".join([*lines, *(f"| {int(status)} | {text} |" for status, text in STATUSES.items())]) + "\n"
 
 
-def readme(text: str) -> str:
-    """Replace the lists in the README, which stand between `<!-- commands -->` and `<!-- end -->`."""
+def document(text: str) -> str:
+    """Replace the lists in a document, which stand between `<!-- commands -->` and `<!-- end -->`."""
     for name, table in (("commands", command_list()), ("statuses", statuses())):
         section = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->\n)", re.DOTALL)
         text = section.sub(lambda found, table=table: found[1] + table + found[2], text)  # type: ignore[misc]
@@ -60,7 +61,7 @@ def files() -> dict[str, str]:
     return {
         **{f"completions/{name}": text for name, text in completions().items()},
         **{f"man/{name}": text for name, text in pages().items()},
-        "README.md": readme(README.read_text()),
+        **{path: document((REPOSITORY / path).read_text()) for path in DOCUMENTS},
     }
 
 
