@@ -37,7 +37,7 @@ def test_wait_config_gone_ends_when_the_key_is_unset(
 
 @pytest.mark.parametrize(
     ("form", "added", "removed"),
-    [("text", b"usb\tnone\t\n", b""), ("json", b'{"type":"none"}\n', b"null\n")],
+    [("text", b"usb\tnone\t-\n", b""), ("json", b'{"type":"none"}\n', b"null\n")],
 )
 def test_wait_device_ends_when_the_device_is_added_or_removed(
     form: str, added: bytes, removed: bytes, simulator: Simulator, programs: Programs
