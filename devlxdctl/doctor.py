@@ -78,6 +78,7 @@ class _Diagnosis:
         self._wait = wait
         self._results: dict[str, Check] = {}
         self._path = ""
+        self._retries = 0
         self._signs = guest_signs()
         self._token: str | None = None
         self._token_error: DevLXDError | None = None
@@ -128,25 +129,29 @@ class _Diagnosis:
         self._ok("connection", "accepted")
         if error is not None:
             self._stop("answer", error.problem, error)
-        delay = f" after {elapsed:.0f} s: its daemon was restarting" if elapsed > _SLOW else ""
+        # A slow guest takes as long without a retry.
+        restarted = self._retries > 0 and elapsed > _SLOW
+        delay = f" after {elapsed:.0f} s: its daemon was restarting" if restarted else ""
         self._ok("answer", f"the host responds{delay}")
 
     def _get_versions(self) -> DevLXDError | None:
         """Get the versions, with retries while the daemon restarts. A rejected token is set aside."""
+        retry = self._retry()
         try:
             self._path = find_socket(self._given)
             self._session = Session(self._given, self._timeout, self._token)
             try:
-                self._versions = self._session.get_json(VERSIONS, list, self._retry())
+                self._versions = self._session.get_json(VERSIONS, list, retry)
             except PermissionDenied as error:
                 if self._token is None or error.http_status != 403:
                     raise
                 self._session = Session(self._given, self._timeout, None)
-                self._versions = self._session.get_json(VERSIONS, list, self._retry())
+                self._versions = self._session.get_json(VERSIONS, list, retry)
                 self._token, self._token_error = None, error
         except DevLXDError as error:
             return error
         finally:
+            self._retries = retry.retries
             with contextlib.suppress(DevLXDError):
                 self._path = find_socket(self._given)
         return None
