@@ -9,8 +9,6 @@ from devlxdctl.doctor.connection import check_connection
 from devlxdctl.doctor.report import CHECKS, Check, Report, Stop
 from devlxdctl.http.tokens import Token
 
-__all__ = ["Check"]
-
 
 def diagnose(
     socket: str | os.PathLike[str] | None, *, timeout: float, wait: float | None, token: Token

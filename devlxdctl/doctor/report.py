@@ -7,6 +7,8 @@ from typing import Final, Literal, NoReturn
 
 from devlxdctl.errors import DevLXDError, ExitStatus
 
+__all__ = ["Check"]
+
 CHECKS: Final = (
     *("guest", "directory", "socket", "permission", "user", "connection", "answer", "api", "instance"),
     *("config", "keys", "devices", "events", "images", "pro", "ready", "token", "volumes", "credentials"),

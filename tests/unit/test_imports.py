@@ -18,13 +18,8 @@ import devlxdctl
 
 PACKAGE = Path(devlxdctl.__file__).parent
 COMMANDS_MAY_IMPORT = (
-    *(
-        "devlxdctl.cli.completion",
-        "devlxdctl.cli.environment",
-        "devlxdctl.cli.hooks",
-        "devlxdctl.cli.options",
-    ),
-    *("devlxdctl.cli.output", "devlxdctl.cli.signals"),
+    *("devlxdctl.cli.arguments", "devlxdctl.cli.completion", "devlxdctl.cli.environment"),
+    *("devlxdctl.cli.hooks", "devlxdctl.cli.options", "devlxdctl.cli.output", "devlxdctl.cli.signals"),
 )
 
 

@@ -74,7 +74,7 @@ def file_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*args: Any, **given: Any) -> Any:
-        settings = FileSettings(*(given.pop(name) for name in FileSettings._fields))
+        settings = FileSettings(*(given.pop(name) for name in FileSettings.__annotations__))
         return function(*args, file=settings, **given)
 
     for option in reversed(_OPTIONS):
