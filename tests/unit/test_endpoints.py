@@ -50,7 +50,7 @@ STORAGE = (
 """The endpoints of the storage API. A host that has them answers 404 for a missing object."""
 
 OBJECTS: dict[str, dict[str, type[DevLXDError]]] = {
-    **dict.fromkeys(STORAGE, {"text/plain": NotFound, "application/json": NotFound}),
+    **{key: {"text/plain": NotFound, "application/json": NotFound} for key in STORAGE},
     "CONFIG_KEY": {"text/plain": NotFound, "application/json": NotFound},
     "IMAGE": {"text/plain": NotSupported, "application/json": NotFound},
     "RAW": {"text/plain": NotFound, "application/json": NotFound},

@@ -17,10 +17,8 @@ import pytest
 import devlxdctl
 
 PACKAGE = Path(devlxdctl.__file__).parent
-COMMANDS_MAY_IMPORT = (
-    *("devlxdctl.cli.arguments", "devlxdctl.cli.completion", "devlxdctl.cli.environment"),
-    *("devlxdctl.cli.hooks", "devlxdctl.cli.options", "devlxdctl.cli.output", "devlxdctl.cli.signals"),
-)
+NAMED_TUPLE_METHODS = ("_asdict", "_fields", "_replace")
+"""Documented for users, although they begin with an underscore."""
 
 
 class Import(NamedTuple):
@@ -116,6 +114,8 @@ def test_command_line_accesses_private_attributes_of_self_only(module: str) -> N
     for node in ast.walk(TREES[module]):
         if not isinstance(node, ast.Attribute) or not node.attr.startswith("_") or node.attr.endswith("__"):
             continue
+        if node.attr in NAMED_TUPLE_METHODS:
+            continue
         owner = node.value
         assert isinstance(owner, ast.Name) and owner.id in ("self", "cls"), ast.unparse(node)
 
@@ -123,7 +123,8 @@ def test_command_line_accesses_private_attributes_of_self_only(module: str) -> N
 @pytest.mark.parametrize("module", modules_in("devlxdctl.cli.commands"))
 def test_commands_do_not_import_each_other(module: str) -> None:
     for imported in imports_of(module, with_types=True):
-        assert imported.module == "devlxdctl" or is_below(imported.module, COMMANDS_MAY_IMPORT), imported
+        assert imported.module == "devlxdctl" or is_below(imported.module, ("devlxdctl.cli",)), imported
+        assert not is_below(imported.module, ("devlxdctl.cli.commands",)), imported
 
 
 @pytest.mark.parametrize(

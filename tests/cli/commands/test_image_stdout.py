@@ -84,7 +84,7 @@ def test_progress_bar_appears_on_a_terminal_and_restores_the_cursor(
     )
     with Simulator(socket_directory / "sock", socket_directory / "guest.yaml") as simulator:
         fingerprint = simulator.show()["images"][0]["fingerprint"]
-        argv = ["image", "export", fingerprint, "-o", image_directory]
+        argv = ["image", "export", fingerprint, "-o", str(image_directory)]
         screen = run_on_terminal(*argv, socket=simulator.path, pipe_stdout=True)
     assert (screen.status, screen.stdout.count(b"\n")) == (0, 1 if kind == "unified" else 2)
     assert re.search(progress, screen.text)
@@ -94,14 +94,14 @@ def test_progress_bar_appears_on_a_terminal_and_restores_the_cursor(
 def test_quiet_export_shows_no_progress_bar(
     simulator: Simulator, fingerprint: str, image_directory: Path
 ) -> None:
-    argv = ["image", "export", fingerprint, "-q", "-o", image_directory]
+    argv = ["image", "export", fingerprint, "-q", "-o", str(image_directory)]
     screen = run_on_terminal(*argv, socket=simulator.path, pipe_stdout=True)
     assert screen == (0, "", f"{image_directory}/{fingerprint}.tar\t3000000\n".encode())
 
 
 def test_log_appears_above_the_progress_bar(socket_directory: Path, image_directory: Path) -> None:
     with RawHost(socket_directory / "sock", resumable) as raw_host:
-        argv = ["image", "export", FINGERPRINT, "-o", image_directory]
+        argv = ["image", "export", FINGERPRINT, "-o", str(image_directory)]
         screen = run_on_terminal(*argv, socket=raw_host.path, pipe_stdout=True)
     line = f"devlxdctl: {FINGERPRINT}: truncated response; resuming after {len(IMAGE) - 500} bytes"
     assert line.replace(" ", "") in re.sub(r"\s+", "", screen.text)

@@ -209,7 +209,7 @@ def test_get_exits_124_if_the_host_is_unavailable_until_the_end_of_wait(socket_d
 
 def test_request_with_wait_is_sent_once_the_socket_exists(socket_directory: Path) -> None:
     raw_host = RawHost(socket_directory / "sock", OK)
-    argv = [PROGRAM, "-v", "query", "--wait", "60", "-d", "@-", "/", "--socket", raw_host.path]
+    argv = [PROGRAM, "-v", "query", "--wait", "60", "-d", "@-", "/", "--socket", str(raw_host.path)]
     with subprocess.Popen(
         argv, env={}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as program:
