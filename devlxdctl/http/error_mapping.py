@@ -175,6 +175,11 @@ def is_new_socket(error: PermissionDenied) -> bool:
     return error.subject in SOCKETS and os.geteuid() == 0
 
 
+def is_api_off(error: PermissionDenied, endpoint: Endpoint) -> bool:
+    """Whether the host forbids the request because the API is switched off, as far as its status says it."""
+    return error.http_status == 403 and not endpoint.object and 403 not in endpoint.hints
+
+
 def _missing_socket(socket: str, endpoint: Endpoint) -> DevLXDError:
     """The error for a socket that does not exist: not at all, or only not now.
 

@@ -47,7 +47,7 @@ class RetryPolicy:
         self._started = time.monotonic()
         self._forever = wait == math.inf
         self._accept_403 = False
-        self._responded = self._succeeded = False
+        self._responded = self._succeeded = self._was_missing = False
         self.retries = 0
         """How many requests were sent again."""
 
@@ -113,19 +113,22 @@ class RetryPolicy:
         return not self._forever and is_dropped(error)
 
     def _should_retry(self, error: DevLXDError, request: Request, socket: Callable[[], str]) -> bool:
-        from devlxdctl.http.error_mapping import can_appear, is_new_socket, is_restart, was_sent
+        from devlxdctl.http.error_mapping import can_appear, is_api_off, is_new_socket, is_restart, was_sent
 
         waits = self._forever or self._wait is not None
         if isinstance(error, NoDevLXD):
             # A socket that responded before is missing because the host restarts or the API is switched off.
-            return (waits or self._responded) and can_appear(error)
+            self._was_missing = (waits or self._responded) and can_appear(error)
+            return self._was_missing
         if isinstance(error, HostUnavailable):
             # A host that cannot identify this process never succeeds: after a success, 500 is a restart.
             retryable = is_restart(error, request.endpoint, socket(), self._succeeded)
             retryable = retryable or (waits and error.http_status != 500)
             return retryable and (request.idempotent or not was_sent(error))
         if isinstance(error, PermissionDenied):
-            return is_new_socket(error) or (self._accept_403 and error.http_status == 403)
+            # A host that switches the API on creates the socket shortly before it accepts requests.
+            is_switched_on = self._was_missing and is_api_off(error, request.endpoint)
+            return is_new_socket(error) or is_switched_on or (self._accept_403 and error.http_status == 403)
         return False
 
     def _end(self, first_failure: float, request: Request) -> float:

@@ -65,7 +65,8 @@ def test_doctor_names_the_product_while_the_api_is_switched_off(real_host: Daemo
 
 
 def test_doctor_reports_a_stopped_daemon_or_a_lost_socket(real_host: DaemonHost) -> None:
-    client = EXPECTED[real_host.name].client
+    expected = EXPECTED[real_host.name]
+    client = expected.client
     real_host.stop_daemon("TERM")
     result = devlxdctl(real_host, "doctor", "--wait", "0.2")
     assert (result.status, result.stderr) == (124, b"")
@@ -73,7 +74,7 @@ def test_doctor_reports_a_stopped_daemon_or_a_lost_socket(real_host: DaemonHost)
     assert found["directory"] == ("ok", str(Path(real_host.socket).parent), "")
     fix = (
         f"on the host: {client} info. If that works, the socket was lost in an upgrade of the host: "
-        f"{client} restart INSTANCE"
+        f"{client} restart INSTANCE, or set {expected.api_key}=false on it and unset that again"
     )
     assert found["socket"] == ("fail", f"{real_host.socket}: no such socket now; waited 0.2 s", fix)
 

@@ -57,7 +57,7 @@ def test_devices_are_those_of_the_instance(any_host: Host) -> None:
     after = json.loads(stdout_of(any_host, "devices", "-f", "json"))
     assert after == {**before, "data": options}
     assert json.loads(stdout_of(any_host, "devices", "data", "-f", "json")) == options
-    cells = ("data", "disk", "", "path=/mnt/with space", "readonly=true", "source=/usr")
+    cells = ("data", "disk", "-", "path=/mnt/with space", "readonly=true", "source=/usr")
     assert stdout_of(any_host, "devices", "data").decode() == "\t".join(cells) + "\n"
     any_host.remove_device("data")
     assert json.loads(stdout_of(any_host, "devices", "-f", "json")) == before

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from devlxdctl.guest import SOCKETS
 from tests.contract.commands import devlxdctl, failure
 from tests.contract.expected import EXPECTED
 from tests.hosts import DaemonHost, Host, StopSignal
-from tests.support.program import PROGRAM, Result
+from tests.hosts.jobs import Job
+from tests.support.program import PROGRAM, Result, run
+from tests.support.raw_host import RawHost, response
 
 RETRY = b"; retry in "
 """What -v logs before each pause."""
 
 NESTED = "run it in the guest itself: the host cannot identify processes of a container inside the guest"
 """The hint in a container inside the guest."""
+
+FORBIDDEN = response(b"not authorized\n", "text/plain; charset=utf-8", "403 Forbidden")
 
 WAITS = pytest.mark.parametrize(
     "wait", [("host",), ("config", "user.role"), ("device", "root")], ids=lambda wait: wait[0]
@@ -101,6 +107,25 @@ def test_wait_succeeds_when_the_api_is_switched_on(wait: tuple[str, ...], any_ho
     job.wait_for(RETRY, stderr=True)
     any_host.switch_api(True)
     assert (job.wait(), job.stdout()) == (0, _output_of_wait(wait))
+
+
+def test_wait_retries_403_of_an_api_that_is_being_switched_on(socket_directory: Path) -> None:
+    """Real hosts create the socket shortly before they accept requests."""
+    path = socket_directory / "sock"
+    responses = iter([FORBIDDEN, FORBIDDEN, response(b'{"state":"Started"}')])
+    with Job([PROGRAM, "-v", "wait", "host", "--timeout", "60", "--socket", str(path)]) as job:
+        job.wait_for(RETRY, stderr=True)
+        with RawHost(path, lambda _: next(responses)) as raw_host:
+            assert (job.wait(), job.stdout()) == (0, b"")
+            assert len(raw_host.requests) == 3
+
+
+def test_wait_does_not_retry_403_of_a_host_that_was_there_from_the_start(socket_directory: Path) -> None:
+    path = socket_directory / "sock"
+    with RawHost(path, FORBIDDEN):
+        result = run("wait", "host", "--timeout", "60", socket=path)
+    hint = "on the host: lxc config set INSTANCE security.devlxd=true"
+    assert result == failure(4, "/1.0", "permission denied: not authorized", hint)
 
 
 @WAITS
@@ -194,4 +219,4 @@ def _api_off_hint(host: Host) -> str:
 
 
 def _output_of_wait(wait: tuple[str, ...]) -> bytes:
-    return {"host": b"", "config": b"web\n", "device": b"root\tdisk\t\tpath=/\tpool=default\n"}[wait[0]]
+    return {"host": b"", "config": b"web\n", "device": b"root\tdisk\t-\tpath=/\tpool=default\n"}[wait[0]]

@@ -50,7 +50,7 @@ def find_cgroups(pattern: str) -> set[str]:
 
 def remove_cgroups(name: str) -> None:
     """Remove the control groups of an instance. They stay busy for a moment after its end."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     for top in find_cgroups(f"lxc.*.{name}*"):
         for path, _, _ in os.walk(top, topdown=False):
             while True:
@@ -104,7 +104,7 @@ def main(directory: Path, name: str) -> int:
             signal.signal(signum, signal.SIG_IGN)
         os.kill(init or child.pid, signal.SIGKILL)
         # unshare ends when the last process in the namespaces has been reaped.
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             try:
                 child.wait(0.2)

@@ -10,6 +10,7 @@ from .base import HostError
 from .jobs import DEFAULT_SIGNALS
 
 _KEEPER = Path(__file__).with_name("keeper.py")
+_END_TIMEOUT = 300  # seconds; a busy machine takes long to delete the files of a whole Debian release
 
 
 class Namespaces:
@@ -63,5 +64,5 @@ class Namespaces:
             raise HostError(f"cannot remove the host: status {self._keeper.returncode}: {output}")
 
     def _end(self) -> str:
-        output, _ = self._keeper.communicate(timeout=40)
+        output, _ = self._keeper.communicate(timeout=_END_TIMEOUT)
         return str(output.decode(errors="replace"))
