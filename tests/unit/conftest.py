@@ -34,9 +34,3 @@ def start_simulator(socket_directory: Path) -> Iterator[StartSimulator]:
 def simulator(start_simulator: StartSimulator) -> Simulator:
     """A simulated LXD 6 with an instance that has no config keys."""
     return start_simulator()
-
-
-@pytest.fixture
-def not_in_nested_container(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let status 500 be retried, also where the tests themselves run in a container."""
-    monkeypatch.setattr("devlxdctl.http.error_mapping.is_nested_container", lambda: False)

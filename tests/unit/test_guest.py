@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from devlxdctl.guest import find_interface, guest_signs, is_nested_container
+from devlxdctl.guest import SOCKETS, find_interface, guest_signs, is_nested_container
 
 GUESTS: dict[str, tuple[dict[str, str | None], list[str]]] = {
     "physical machine": (
@@ -75,7 +75,9 @@ def test_nested_container_is_found_by_its_files_or_process_id(
     files: dict[str, str | None], expected: bool, tmp_path: Path
 ) -> None:
     create_files(tmp_path, files)
-    assert is_nested_container(str(tmp_path)) is expected
+    assert is_nested_container(SOCKETS[0], str(tmp_path)) is expected
+    # With a socket that no guest has, such as that of a simulator, there is no guest.
+    assert not is_nested_container("/tmp/lxd/sock", str(tmp_path))
 
 
 NETWORK = "sys/class/net"

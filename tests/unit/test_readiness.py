@@ -43,7 +43,6 @@ def test_ready_lost_by_a_restart_before_the_read_back_is_reported_again(socket_d
     assert raw_host.requests[0].endswith(b'\r\n\r\n{"state":"Ready"}')
 
 
-@pytest.mark.usefixtures("not_in_nested_container")
 def test_ready_is_read_back_twice_after_a_retry(socket_directory: Path) -> None:
     """A daemon that has just restarted accepts Ready, confirms it, and loses it a moment later."""
     script = in_turn(STARTING, ACCEPTED, READY, STARTED, ACCEPTED, READY)

@@ -60,7 +60,6 @@ def read_in_threads(
     return reads, errors
 
 
-@pytest.mark.usefixtures("not_in_nested_container")
 @pytest.mark.parametrize(
     ("make_client", "accept"),
     [
