@@ -21,7 +21,7 @@ from devlxdctl.models import Device, Dump, ProStatus, ProToken, State
 from devlxdctl.volumes.methods import VolumeMethods
 
 if TYPE_CHECKING:
-    from devlxdctl.doctor import Check
+    from devlxdctl.doctor.report import Check
     from devlxdctl.events.stream import EventStream, Item
     from devlxdctl.events.watch import Change
     from devlxdctl.http.raw import RawResponse
