@@ -74,7 +74,7 @@ def file_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*args: Any, **given: Any) -> Any:
-        settings = FileSettings(*(given.pop(name) for name in FileSettings.__annotations__))
+        settings = FileSettings(*(given.pop(name) for name in FileSettings._fields))
         return function(*args, file=settings, **given)
 
     for option in reversed(_OPTIONS):
@@ -106,7 +106,8 @@ def env(
     \b
     Examples:
       e=$(devlxdctl config env 'user.*') && eval "$e"
-      devlxdctl config env 'user.*' -o /run/app.env --watch -- systemctl try-restart app
+      devlxdctl config env 'user.*' -o /run/app.env \\
+          --watch -- systemctl try-restart app
     """
     if path is None:
         _check_output_options(ctx, file)
@@ -133,8 +134,8 @@ def save(ctx: click.Context, key: str, path: str, no_newline: bool, file: FileSe
 
     \b
     Examples:
-      devlxdctl config save user.tls-key /etc/app/key.pem --owner app --mode 0400
-      devlxdctl config save user.ca-bundle /usr/local/share/ca-certificates/site.crt \\
+      devlxdctl config save user.tls-key /etc/app/key.pem --owner app
+      devlxdctl config save user.ca /usr/local/share/ca-certificates/site.crt \\
           --mode 0644 --optional --watch -- update-ca-certificates
     """
     from devlxdctl import ConfigValue
@@ -157,8 +158,8 @@ def render(ctx: click.Context, template: str, path: str | None, file: FileSettin
     \b
     Examples:
       devlxdctl config render motd.tmpl -o /etc/motd --mode 0644
-      devlxdctl config render site.tmpl -o /etc/nginx/conf.d/site.conf --mode 0644 --watch \\
-          -- systemctl reload nginx
+      devlxdctl config render site.tmpl -o /etc/nginx/conf.d/site.conf \\
+          --mode 0644 --watch -- systemctl reload nginx
     """
     from devlxdctl import Template
 
@@ -233,4 +234,4 @@ def _run_after_changes(results: Iterator[SavedFile], command: list[str], is_endl
             status = run_command(command, result.path)
             if status and not is_endless:
                 raise click.exceptions.Exit(status)
-        yield Line(compact_json(result._asdict()), None)
+        yield Line(compact_json({"path": result.path, "changed": result.changed}), None)
