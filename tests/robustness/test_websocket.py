@@ -98,6 +98,14 @@ def test_frame_without_meaning_is_ignored(payload: bytes, socket_directory: Path
             assert events.get(60) == EVENT
 
 
+def test_events_between_a_ping_and_a_close_are_not_lost(socket_directory: Path) -> None:
+    """The pong cannot be sent any more when all of them arrive at once."""
+    frames = frame(b"", PING) + frame(MESSAGE) * 2 + frame(b"", CLOSE)
+    with WebSocketHost(socket_directory / "sock", [frames], stays_open=False) as raw_host:
+        with events_of(raw_host.path) as events:
+            assert [events.get(60), events.get(60)] == [EVENT, EVENT]
+
+
 def test_masked_frame_of_a_host_is_unmasked_or_a_lost_connection(socket_directory: Path) -> None:
     """Which of both depends on the version of websocket-client."""
     mask = b"\1\2\3\4"
