@@ -1,4 +1,4 @@
-"""Wheel and sdist: what is in them, and that the wheel works in an environment with nothing else."""
+"""The wheel and the sdist: their files, and that the wheel works in an empty environment."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 import devlxdctl
-from tools.generate import REPOSITORY
+from tests.support.program import REPOSITORY
 
 NAME = f"devlxdctl-{devlxdctl.__version__}"
-SHARED = {
+INSTALLED = {
     "man/": "share/man/man1/",
     "completions/devlxdctl.bash": "share/bash-completion/completions/devlxdctl",
     "completions/_devlxdctl": "share/zsh/site-functions/_devlxdctl",
@@ -24,16 +24,18 @@ SHARED = {
     "completions/_devlxd-simulator": "share/zsh/site-functions/_devlxd-simulator",
     "completions/devlxd-simulator.fish": "share/fish/vendor_completions.d/devlxd-simulator.fish",
 }
+"""Where the wheel installs files from outside the package."""
 
 
-def shared(path: str) -> str:
-    for source, target in SHARED.items():
+def installed_path(path: str) -> str:
+    """Return where a file of the repository is installed."""
+    for source, target in INSTALLED.items():
         if path.startswith(source):
             return target + path.removeprefix(source)
-    raise AssertionError(f"{path} is in git, and goes nowhere")
+    raise AssertionError(f"{path} is in git, but not in the wheel")
 
 
-def in_git(*paths: str) -> list[str]:
+def files_in_git(*paths: str) -> list[str]:
     done = subprocess.run(
         ["git", "ls-files", "-z", *paths], cwd=REPOSITORY, capture_output=True, timeout=20, check=True
     )
@@ -41,39 +43,54 @@ def in_git(*paths: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with both, the wheel made from the sdist, as `make dist` does."""
-    out = tmp_path_factory.mktemp("dist")
-    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out)]
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the sdist, and the wheel that is built from it, as with `make dist`."""
+    directory = tmp_path_factory.mktemp("dist")
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(directory)]
     subprocess.run([*build, REPOSITORY], capture_output=True, timeout=100, check=True)
-    return out
+    return directory
 
 
-@pytest.fixture
-def wheel(built: Path) -> Path:
-    (path,) = built.glob("*.whl")
+@pytest.fixture(scope="module")
+def wheel(dist: Path) -> Path:
+    """The wheel."""
+    (path,) = dist.glob("*.whl")
     return path
 
 
-def test_the_wheel_holds_what_is_in_git_and_nothing_else(wheel: Path) -> None:
+@pytest.fixture(scope="module")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with nothing but the wheel and what it requires."""
+    directory = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", directory], timeout=60, check=True)
+    install = [sys.executable, "-m", "pip", "--python", f"{directory}/bin/python", "install", str(wheel)]
+    subprocess.run(install, capture_output=True, timeout=110, check=True)
+    return directory
+
+
+def test_wheel_contains_the_files_in_git_and_no_others(wheel: Path) -> None:
     assert wheel.name == f"{NAME}-py3-none-any.whl"
-    sources = {path: path for path in in_git("devlxdctl")}
-    sources |= {f"{NAME}.data/data/{shared(path)}": path for path in in_git("man", "completions")}
+    sources = {path: path for path in files_in_git("devlxdctl")}
+    sources |= {
+        f"{NAME}.data/data/{installed_path(path)}": path for path in files_in_git("man", "completions")
+    }
     sources[f"{NAME}.dist-info/licenses/LICENSE"] = "LICENSE"
     assert "devlxdctl/py.typed" in sources
-    made = {f"{NAME}.dist-info/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt")}
+    generated = {f"{NAME}.dist-info/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt")}
     with zipfile.ZipFile(wheel) as file:
-        assert sorted(file.namelist()) == sorted(sources.keys() | made)
+        assert sorted(file.namelist()) == sorted(sources.keys() | generated)
         for name, path in sources.items():
             assert file.read(name) == (REPOSITORY / path).read_bytes(), name
 
 
-def test_the_sdist_holds_what_is_in_git_and_nothing_else(built: Path) -> None:
-    (path,) = built.glob("*.tar.gz")
+def test_sdist_contains_the_files_in_git_and_no_others(dist: Path) -> None:
+    (path,) = dist.glob("*.tar.gz")
     assert path.name == f"{NAME}.tar.gz"
     with tarfile.open(path) as archive:
-        assert sorted(archive.getnames()) == sorted(f"{NAME}/{name}" for name in [*in_git(), "PKG-INFO"])
-        for name in in_git():
+        assert sorted(archive.getnames()) == sorted(
+            f"{NAME}/{name}" for name in [*files_in_git(), "PKG-INFO"]
+        )
+        for name in files_in_git():
             member = archive.getmember(f"{NAME}/{name}")
             file, source = archive.extractfile(member), REPOSITORY / name
             assert member.isreg() and file is not None, name
@@ -81,31 +98,35 @@ def test_the_sdist_holds_what_is_in_git_and_nothing_else(built: Path) -> None:
             assert bool(member.mode & 0o100) == os.access(source, os.X_OK), name
 
 
-def test_it_runs_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path], timeout=60, check=True)
-    install = [sys.executable, "-m", "pip", "--python", f"{tmp_path}/bin/python", "install", str(wheel)]
-    subprocess.run(install, capture_output=True, timeout=110, check=True)
-    program = str(tmp_path / "bin" / "devlxdctl")
+def test_program_of_the_wheel_runs_without_any_variable(environment: Path) -> None:
+    program = environment / "bin" / "devlxdctl"
     done = subprocess.run([program, "--version"], env={}, capture_output=True, timeout=20, check=True)
     assert (done.stdout, done.stderr) == (f"devlxdctl {devlxdctl.__version__}\n".encode(), b"")
-    simulate = [f"{sys.prefix}/bin/devlxd-simulator", "run", "--", str(program)]
-    done = subprocess.run(
-        [*simulate, "config", "get", "user.role"], capture_output=True, timeout=20, check=True
-    )
+
+
+def test_program_of_the_wheel_reads_a_key_in_a_simulated_guest(environment: Path) -> None:
+    simulate = [f"{sys.prefix}/bin/devlxd-simulator", "run", "--", f"{environment}/bin/devlxdctl"]
+    argv = [*simulate, "config", "get", "user.role"]
+    done = subprocess.run(argv, capture_output=True, timeout=60, check=True)
     assert (done.stdout, done.stderr) == (b"web\n", b"")
-    # Without its extra, the simulator says what is missing.
-    done = subprocess.run(
-        [tmp_path / "bin" / "devlxd-simulator", "--help"], capture_output=True, timeout=20, check=False
-    )
+
+
+def test_simulator_without_its_extra_names_what_to_install(environment: Path) -> None:
+    argv = [f"{environment}/bin/devlxd-simulator", "--help"]
+    done = subprocess.run(argv, capture_output=True, timeout=20, check=False)
     assert (done.returncode, done.stdout) == (2, b"")
-    for path in in_git("man", "completions"):
-        assert (tmp_path / shared(path)).read_bytes() == (REPOSITORY / path).read_bytes()
-    # `man` looks beside the programs of its PATH.
+    assert b"devlxdctl[simulator]" in done.stderr
+
+
+def test_wheel_installs_man_pages_and_completions_where_programs_look_for_them(environment: Path) -> None:
+    for path in files_in_git("man", "completions"):
+        assert (environment / installed_path(path)).read_bytes() == (REPOSITORY / path).read_bytes()
+    # `man` looks beside the programs in PATH.
     found = subprocess.run(
         ["man", "--where", "devlxdctl-config-get"],
-        env={"PATH": f"{tmp_path}/bin:{os.defpath}"},
+        env={"PATH": f"{environment}/bin:{os.defpath}"},
         capture_output=True,
         timeout=20,
         check=True,
     )
-    assert found.stdout.decode().strip() == str(tmp_path / "share/man/man1/devlxdctl-config-get.1")
+    assert found.stdout.decode().strip() == f"{environment}/share/man/man1/devlxdctl-config-get.1"
