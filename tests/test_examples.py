@@ -315,14 +315,13 @@ def test_application_gets_its_environment(simulator: Simulator, tmp_path: Path) 
     assert file.stat().st_mode & 0o777 == 0o600
     (name,) = settings((EXAMPLES / "app.service").read_text(), "EnvironmentFile")
     assert name == "-/run/app.env"
-    assert execute(simulator, command("app.service", "ExecStopPost", tmp_path)) == SUCCESS
-    assert not file.exists()
 
 
 def test_application_does_not_start_with_a_part_of_its_settings(short: Path, tmp_path: Path) -> None:
     """Two keys that make the same variable are one of the causes."""
     with simulated_host(short, {"user.app.a-b": "1", "user.app.a.b": "2"}) as host:
         assert execute(host, command("app.service", "ExecStartPre", tmp_path)).status == 8
+    assert not (tmp_path / "app.env").exists()
 
 
 def test_application_is_skipped_without_a_retry_where_the_api_is_switched_off(simulator: Simulator) -> None:
@@ -333,62 +332,53 @@ def test_application_is_skipped_without_a_retry_where_the_api_is_switched_off(si
     assert result.status == 5
     assert b"retry" not in result.stderr
     assert "--wait" not in argv
-    assert "--wait" not in " ".join(command("app.service", "ExecStartPre"))
+    assert "--wait" not in command("app.service", "ExecStartPre")
+
+
+class Reload:
+    """The reload unit, running. Its `systemctl` starts the application, as far as this writes the file."""
+
+    def __init__(self, simulator: Simulator, path: Path) -> None:
+        start = shlex.join(command("app.service", "ExecStartPre", path))
+        (path / "bin").mkdir()
+        self._restarts = fifo(path / "restarts")
+        script(path / "bin" / "systemctl", f"set -e\n{start}\necho systemctl $* >{path}/restarts")
+        argv = command("app-config-reload.service", "ExecStart", path)
+        self._watching = subprocess.Popen(argv, env=environment(simulator, path / "bin"))
+
+    def __enter__(self) -> Reload:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._watching.terminate()
+        self._watching.wait(LIMIT)
+        os.close(self._restarts)
+
+    def restarts(self) -> bytes:
+        """Wait for calls of systemctl, and return them."""
+        return os.read(self._restarts, 4096)
 
 
 def test_reload_unit_starts_the_application_once_the_api_is_switched_on(
     simulator: Simulator, tmp_path: Path
 ) -> None:
-    (tmp_path / "app-config-reload").mkdir()
-    (tmp_path / "bin").mkdir()
-    restarts = fifo(tmp_path / "restarts")
-    start = shlex.join(command("app.service", "ExecStartPre", tmp_path))
-    script(tmp_path / "bin" / "systemctl", f"set -e\n{start}\necho systemctl $* >{tmp_path}/restarts")
     simulator.switch(False)
-    argv = command("app-config-reload.service", "ExecStart", tmp_path)
-    try:
-        with subprocess.Popen(
-            argv, env=environment(simulator, tmp_path / "bin"), stdout=subprocess.DEVNULL
-        ) as watching:
-            try:
-                simulator.switch(True)
-                assert os.read(restarts, 4096) == b"systemctl restart app.service\n"
-            finally:
-                watching.terminate()
-    finally:
-        os.close(restarts)
+    with Reload(simulator, tmp_path) as reload:
+        simulator.switch(True)
+        assert reload.restarts() == b"systemctl restart app.service\n"
     assert (tmp_path / "app.env").read_text() == "APP_NAME='it'\"'\"'s one'\nAPP_PORT='8080'\n"
 
 
 def test_application_is_restarted_once_for_changes_at_the_same_time_and_not_for_initial_values(
     simulator: Simulator, tmp_path: Path
 ) -> None:
-    (tmp_path / "app-config-reload").mkdir()
-    start = command("app.service", "ExecStartPre", tmp_path)
-    assert execute(simulator, start) == SUCCESS
-    restarts = fifo(tmp_path / "restarts")
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    script(programs / "systemctl", f"set -e\n{shlex.join(start)}\necho systemctl $* >{tmp_path}/restarts")
-
-    argv = [*command("app-config-reload.service", "ExecStart", tmp_path), "--count", "3"]
-    try:
-        with subprocess.Popen(argv, env=environment(simulator, programs), stdout=subprocess.PIPE) as watching:
-            assert watching.stdout is not None
-            try:
-                assert watching.stdout.readline() == b"initial\tuser.app.name\tit's one\t\n"
-                assert watching.stdout.readline() == b"initial\tuser.app.port\t8080\t\n"
-                simulator.set({"user.app.port": "9090", "user.app.name": "other"})
-                changed = {watching.stdout.readline(), watching.stdout.readline()}
-                assert {line.split(b"\t")[1] for line in changed} == {b"user.app.name", b"user.app.port"}
-                simulator.unset("user.app.port")
-                assert watching.stdout.readline() == b"removed\tuser.app.port\t\t9090\n"
-                assert watching.wait(LIMIT) == 0
-            finally:
-                watching.kill()
-        assert os.read(restarts, 4096) == b"systemctl restart app.service\n" * 2
-    finally:
-        os.close(restarts)
+    assert execute(simulator, command("app.service", "ExecStartPre", tmp_path)) == SUCCESS
+    with Reload(simulator, tmp_path) as reload:
+        simulator.set({"user.app.port": "9090", "user.app.name": "other"})
+        assert reload.restarts() == b"systemctl restart app.service\n"
+        assert (tmp_path / "app.env").read_text() == "APP_NAME='other'\nAPP_PORT='9090'\n"
+        simulator.unset("user.app.port")
+        assert reload.restarts() == b"systemctl restart app.service\n"
     assert (tmp_path / "app.env").read_text() == "APP_NAME='other'\n"
 
 
@@ -438,25 +428,27 @@ def commands_in_comments() -> Iterator[Any]:
 @pytest.mark.parametrize("line", list(commands_in_comments()))
 def test_command_in_a_comment_works(simulator: Simulator, tmp_path: Path, line: str) -> None:
     app = script(tmp_path / "app", 'echo "$APP_PORT"')
-    script(tmp_path / "systemctl", "exit 0")
     argv = shlex.split(line.replace("/usr/local/bin/app", str(app)))
-    stdout = {
-        "config run": b"8080\n",
-        "config watch": b"changed\tuser.app.port\t8081\t8080\n",
-        "wait config": b"web\n",
-    }[" ".join(argv[1:3])]
-    if argv[2] != "watch":
+    stdout = {"config run": b"8080\n", "wait config": b"web\n", "config watch": None}[" ".join(argv[1:3])]
+    if stdout is not None:
         assert execute(simulator, argv) == Result(0, stdout, b"")
         return
+    calls = fifo(tmp_path / "calls")
+    script(tmp_path / "systemctl", f"echo $* >{tmp_path}/calls")
     with subprocess.Popen(
-        [*argv, "--count", "1"], env=environment(simulator, tmp_path), stdout=subprocess.PIPE
+        [argv[0], "--verbose", *argv[1:]],
+        env=environment(simulator, tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as watching:
-        assert watching.stdout is not None
+        assert watching.stdout is not None and watching.stderr is not None
         try:
-            assert watching.stdout.readline().startswith(b"initial\tuser.app.name\t")
-            assert watching.stdout.readline().startswith(b"initial\tuser.app.port\t")
+            # The current values are not printed. Both have been read once the log has the requests.
+            log = iter(watching.stderr.readline, b"")
+            assert any(b"GET /1.0/config/user.app.port: 200" in line for line in log)
             simulator.set({"user.app.port": "8081"})
-            assert watching.stdout.readline() == stdout
-            assert watching.wait(LIMIT) == 0
+            assert watching.stdout.readline() == b"changed\tuser.app.port\t8081\t8080\n"
+            assert os.read(calls, 4096) == b"try-reload-or-restart app.service\n"
         finally:
             watching.kill()
+            os.close(calls)

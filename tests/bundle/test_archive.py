@@ -16,7 +16,7 @@ import devlxdctl
 from devlxdctl.simulator import Simulator
 from tests.bundle.sandbox import Sandbox
 from tests.support.program import Result
-from tests.test_package import in_git
+from tests.test_package import files_in_git
 from tools import zipapp
 from tools.generate import REPOSITORY
 
@@ -61,7 +61,7 @@ THEIRS_LEFT_OUT = ("requests_unixsocket/tests/", "urllib3/contrib/emscripten/", 
 
 
 def test_archive_has_the_program_its_dependencies_and_nothing_else(site: Path, archive: Path) -> None:
-    ours = {name for name in in_git("devlxdctl") if not name.startswith(OURS_LEFT_OUT)}
+    ours = {name for name in files_in_git("devlxdctl") if not name.startswith(OURS_LEFT_OUT)}
     assert "devlxdctl/py.typed" in ours
     start = {"__main__.py", "certifi.py", "devlxdctl_start.py", "devlxdctl-licence.txt"}
     theirs = set()

@@ -82,7 +82,7 @@ def test_help_has_no_line_longer_than_80_columns(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "option"), OPTIONS)
 def test_metavar_of_option_is_a_noun_in_upper_case(name: str, option: str) -> None:
-    """Choices and `-` can stand beside nouns: `text|json`, `DIR|FILE|-`."""
+    """Choices and `-` can stand beside nouns: `text|json`, `DIR|FILE|-`; a part can be left out."""
     (param,) = [each for each in ALL[name].params if option in each.opts]
     assert isinstance(param, click.Option)
     choices = set(param.type.choices) if isinstance(param.type, click.Choice) else set()

@@ -15,7 +15,7 @@ import pytest
 
 import devlxdctl
 from tests.support.program import REPOSITORY
-from tests.test_package import in_git
+from tests.test_package import files_in_git
 from tools import zipapp
 
 PRIVATE = "usr/share/devlxdctl"
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.timeout(300)
 
 def build(directory: Path, *, umask: int, env: Mapping[str, str]) -> Path:
     """Run `make deb` in a copy of the checkout; return the package."""
-    for name in in_git():
+    for name in files_in_git():
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / name, directory / name)
     for command in (["init", "-q"], ["add", "-A"]):
@@ -98,7 +98,7 @@ def test_it_holds_the_program_its_dependencies_and_nothing_else(files: dict[str,
         for name, data in zipapp.contents(site).items()
         if name != "devlxdctl_start.py" and "licen" not in name.lower()
     }
-    names = [path.removeprefix("man/") for path in in_git("man") if path.startswith("man/devlxdctl")]
+    names = [path.removeprefix("man/") for path in files_in_git("man") if path.startswith("man/devlxdctl")]
     assert names
     others = {
         *(f"usr/share/man/man1/{name}.gz" for name in names),
