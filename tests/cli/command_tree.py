@@ -13,6 +13,7 @@ import click
 from devlxdctl import ExitStatus
 from devlxdctl.cli import devlxdctl
 from devlxdctl.simulator.cli import cli as devlxd_simulator
+from tests.support.program import REPOSITORY
 from tools.manual import commands
 
 DEVLXDCTL: Final = {" ".join(words[1:]): each for words, each in commands(devlxdctl, ("devlxdctl",))}
@@ -32,7 +33,8 @@ LEAVES: Final = [name for name, command in DEVLXDCTL.items() if not isinstance(c
 class Invocation(NamedTuple):
     """How the tests of all commands call one command on the instance of `simulator`, where it succeeds.
 
-    * `arguments`: the words after the command; `{fingerprint}` is that of the instance's image.
+    * `arguments`: the words after the command; `{fingerprint}` is that of the instance's image, `{directory}`
+      one for files.
     * `needs_host`: whether it sends requests.
     * `prints`: whether it writes to stdout.
     * `without_socket`: the exit status where there is no socket.
@@ -54,7 +56,9 @@ INVOCATIONS: Final[dict[str, Invocation]] = {
     "config env": Invocation(),
     "config get": Invocation(("user.role",)),
     "config ls": Invocation(),
+    "config render": Invocation((f"{REPOSITORY}/LICENSE",), needs_host=False),
     "config run": Invocation(("--", "true"), prints=False),
+    "config save": Invocation(("user.role", "{directory}/role"), prints=False),
     "config watch": Invocation(("user.role", "--count", "1")),
     "devices": Invocation(),
     "doctor": Invocation(prints_failure=True),

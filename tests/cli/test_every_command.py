@@ -23,8 +23,11 @@ STREAMING = ("config watch", "events")
 
 def arguments(name: str, simulator: Simulator | None = None) -> list[str]:
     """Return the words of a command and the arguments of its invocation."""
-    image = simulator.show()["images"][0]["fingerprint"] if simulator is not None else "0" * 64
-    return [*name.split(), *(word.format(fingerprint=image) for word in INVOCATIONS[name].arguments)]
+    image, directory = "0" * 64, "/nowhere"
+    if simulator is not None:
+        image, directory = simulator.show()["images"][0]["fingerprint"], str(simulator.path.parent)
+    words = INVOCATIONS[name].arguments
+    return [*name.split(), *(word.format(fingerprint=image, directory=directory) for word in words)]
 
 
 class ChangingKey:

@@ -82,14 +82,15 @@ def test_help_has_no_line_longer_than_80_columns(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "option"), OPTIONS)
 def test_metavar_of_option_is_a_noun_in_upper_case(name: str, option: str) -> None:
-    """Choices and `-` can stand beside nouns: `text|json`, `DIR|FILE|-`."""
+    """Choices and `-` can stand beside nouns: `text|json`, `DIR|FILE|-`; a part can be left out."""
     (param,) = [each for each in ALL[name].params if option in each.opts]
     assert isinstance(param, click.Option)
     choices = set(param.type.choices) if isinstance(param.type, click.Choice) else set()
     # Without a metavar, Click prints the name of the type, such as INTEGER RANGE.
     assert param.metavar is not None or choices
     words = set((param.metavar or "|".join(choices)).split("|"))
-    assert {word for word in words if not re.fullmatch("@?[A-Z]+(=[A-Z]+)?", word)} <= {*choices, "-", "@-"}
+    noun = r"@?[A-Z]+(=[A-Z]+|\[:[A-Z]+\])?"
+    assert {word for word in words if not re.fullmatch(noun, word)} <= {*choices, "-", "@-"}
 
 
 @pytest.mark.parametrize("name", ALL)
