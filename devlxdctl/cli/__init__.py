@@ -12,29 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from devlxdctl import DevLXDError, ExitStatus
-from devlxdctl.cli.commands import (
-    completion,
-    config,
-    config_files,
-    config_run,
-    config_watch,
-    devices,
-    doctor,
-    dump,
-    events,
-    help,
-    image,
-    metadata,
-    pool,
-    pro,
-    query,
-    ready,
-    state,
-    versions,
-    volume,
-    volume_snapshot,
-    wait,
-)
+from devlxdctl.cli.lazy import LazyCommands
 from devlxdctl.cli.options import Group, MissingCommand, Options, usage_message
 from devlxdctl.cli.output.render import render
 from devlxdctl.cli.output.stdio import OutputClosed, print_error, write_raw
@@ -54,6 +32,8 @@ SECTIONS = {
     "Help": ("help", "completion"),
 }
 """The commands in the sections of the help."""
+
+_PATHS = {name: f"{name}.{name}" for names in SECTIONS.values() for name in names} | {"help": "help.help_"}
 
 
 class Root(Group):
@@ -101,7 +81,7 @@ class Root(Group):
         sys.exit(int(status or ExitStatus.OK))
 
 
-@click.group(cls=Root, name="devlxdctl")
+@click.group(cls=Root, name="devlxdctl", commands=LazyCommands(_PATHS))
 def devlxdctl() -> None:
     """Talk to the LXD or Incus host from inside a guest.
 
@@ -111,35 +91,3 @@ def devlxdctl() -> None:
       devlxdctl config get user.role
       devlxdctl -f json devices | jq 'keys'
     """
-
-
-for command in (
-    versions.versions,
-    state.state,
-    ready.ready,
-    config.config,
-    devices.devices,
-    events.events,
-    image.image,
-    wait.wait,
-    volume.volume,
-    pool.pool,
-    pro.pro,
-    metadata.metadata,
-    dump.dump,
-    query.query,
-    doctor.doctor,
-    completion.completion,
-    help.help_,
-):
-    devlxdctl.add_command(command)
-volume.volume.add_command(volume_snapshot.snapshot)
-
-for command in (
-    config_files.env,
-    config_files.save,
-    config_files.render,
-    config_run.run,
-    config_watch.watch,
-):
-    config.config.add_command(command)

@@ -43,8 +43,9 @@ def reported_values(watch: Job) -> dict[str, str]:
 
 def has_socket(job: Job) -> bool:
     """Whether the process of `job` has opened a socket."""
+    directory = f"/proc/{job.pid}/fd"
     try:
-        links = [os.readlink(entry.path) for entry in os.scandir(f"/proc/{job.pid}/fd")]
+        links = [os.readlink(f"{directory}/{descriptor}") for descriptor in os.listdir(directory)]
     except FileNotFoundError:  # a descriptor was closed meanwhile
         return False
     return any(link.startswith("socket:") for link in links)

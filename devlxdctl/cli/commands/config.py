@@ -9,6 +9,7 @@ import click
 from devlxdctl import find_product, find_socket
 from devlxdctl.cli.arguments import optional_option, patterns_argument
 from devlxdctl.cli.completion import values as complete
+from devlxdctl.cli.lazy import LazyCommands
 from devlxdctl.cli.options import Group, Options
 from devlxdctl.cli.output.render import Table, Value
 
@@ -20,6 +21,15 @@ _HOST_VERBS = {
     "edit": ("edit", ""),
 }
 """What users look for here although only the host can do it: the command of the host, and its arguments."""
+
+
+_PATHS = {
+    "env": "config_files.env",
+    "save": "config_files.save",
+    "render": "config_files.render",
+    "run": "config_run.run",
+    "watch": "config_watch.watch",
+}
 
 
 class _ReadOnly(click.UsageError):
@@ -42,7 +52,7 @@ class _ConfigGroup(Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=_ConfigGroup)
+@click.group(cls=_ConfigGroup, commands=LazyCommands(_PATHS))
 def config() -> None:
     """Read the config keys user.* and cloud-init.*.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import click
 
 from devlxdctl.cli.completion import values
+from devlxdctl.cli.lazy import LazyCommands
 from devlxdctl.cli.options import Assignment, Group, Options, Seconds, Size, unique_assignments
 from devlxdctl.cli.output.devices import DEVICE_HEADER, device_row
 from devlxdctl.cli.output.render import Table
@@ -34,7 +35,7 @@ _instance = click.option(
 _size = click.option("--size", type=Size(), metavar="SIZE", help="Size, such as 10GiB or 500MB.")
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, commands=LazyCommands({"snapshot": "volume_snapshot.snapshot"}))
 def volume() -> None:
     """Manage storage volumes.
 
