@@ -145,7 +145,7 @@ class _Line(ShellComplete):
             unsafe = not incomplete and item.value.startswith("-")
             if item.type != "plain":
                 found.append(item)
-            elif not unsafe and not CONTROL_CHARACTERS.search(item.value):
+            elif not unsafe and not re.search(CONTROL_CHARACTERS, item.value):
                 found.append(CompletionItem(before + item.value, item.type, item.help))
         return found
 

@@ -154,7 +154,7 @@ def _escape_surrogates(text: str) -> str:
 
 def _escape_json(text: str) -> str:
     """JSON for a terminal: the characters that JSON may contain unescaped, but a terminal must not get."""
-    return UNSAFE_CHARACTERS.sub(lambda match: "\n" if match[0] == "\n" else _json_escape(match), text)
+    return re.sub(UNSAFE_CHARACTERS, lambda match: "\n" if match[0] == "\n" else _json_escape(match), text)
 
 
 def _json_escape(match: re.Match[str]) -> str:

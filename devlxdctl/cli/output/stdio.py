@@ -13,14 +13,15 @@ from typing import IO, Final
 
 from devlxdctl import BadData
 
-CONTROL_CHARACTERS: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-"""C0, DEL and C1, and the surrogates that stand for bytes that are not UTF-8."""
+# Patterns and no compiled expressions: each start would compile them, and most need neither.
 
-UNSAFE_CHARACTERS: Final = re.compile(
-    CONTROL_CHARACTERS.pattern[:-1]
-    + "\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
+CONTROL_CHARACTERS: Final = "[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
+"""A pattern for C0, DEL and C1, and the surrogates that stand for bytes that are not UTF-8."""
+
+UNSAFE_CHARACTERS: Final = (
+    CONTROL_CHARACTERS[:-1] + "\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
 )
-"""Those, and the characters that are invisible or change the direction of the text around them."""
+"""A pattern for those, and the characters that are invisible or change the direction of text around them."""
 
 
 class OutputClosed(Exception):
@@ -81,7 +82,7 @@ def print_error(line: str) -> None:
     _write_stderr(encode(escape(line) + "\n"))
 
 
-def escape(text: str, keep: str = "", characters: re.Pattern[str] = UNSAFE_CHARACTERS) -> str:
+def escape(text: str, keep: str = "", characters: str = UNSAFE_CHARACTERS) -> str:
     r"""Return `text` with `characters` as `\t`, `\n` and `\xNN`, a byte of the UTF-8 form.
 
     The characters in `keep` stay.
@@ -94,7 +95,7 @@ def escape(text: str, keep: str = "", characters: re.Pattern[str] = UNSAFE_CHARA
         short = {"\t": r"\t", "\n": r"\n"}.get(character)
         return short or "".join(rf"\x{byte:02x}" for byte in encode(character))
 
-    return characters.sub(replace, text)
+    return re.sub(characters, replace, text)
 
 
 def encode(text: str) -> bytes:
