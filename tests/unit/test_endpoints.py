@@ -152,20 +152,15 @@ def test_object_in_a_hint_is_one_word_for_a_shell(
     assert ODD_OBJECT in shlex.split(text)
 
 
-POOL = Endpoint(
-    "/1.0/storage-pools/{pool}",
-    object="storage pool",
-    missing="no such storage pool",
-    not_found="auth",
-)
-"""A row as for a new endpoint: hosts that have it send the field `auth` in their state."""
+NETWORK = Endpoint("/1.0/networks/{network}", object="network", missing="no such network", not_found="auth")
+"""The row of an invented endpoint: hosts that have it send the field `auth` in their state."""
 
 
 @pytest.mark.parametrize(
     ("state", "content_type", "expected", "exit_status", "problem"),
     [
-        (b'{"auth":"trusted"}', "application/json", NotFound, 6, "no such storage pool"),
-        (b'{"auth":"untrusted"}', "text/plain", NotFound, 6, "no such storage pool"),
+        (b'{"auth":"trusted"}', "application/json", NotFound, 6, "no such network"),
+        (b'{"auth":"untrusted"}', "text/plain", NotFound, 6, "no such network"),
         (b"{}", "text/plain", NotSupported, 3, "not supported by this host: reason of the host"),
     ],
 )
@@ -185,8 +180,8 @@ def test_new_row_alone_tells_a_missing_object_from_a_missing_endpoint(
     with RawHost(socket_directory / "sock", script) as raw_host:
         session = Session(raw_host.path, 15, None)
         with pytest.raises(DevLXDError) as caught:
-            session.send(Request("GET", "/1.0/storage-pools/p", POOL, object="p"), RetryPolicy())
+            session.send(Request("GET", "/1.0/networks/n", NETWORK, object="n"), RetryPolicy())
         session.close()
     error = caught.value
     assert (type(error), error.exit_status, error.http_status) == (expected, exit_status, 404)
-    assert str(error) == f"p: {problem}"
+    assert str(error) == f"n: {problem}"
