@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.exports import FINGERPRINT, IMAGE, Holding, unified
+from tests.support.exports import FINGERPRINT, IMAGE, unified
+from tests.support.faulty_hosts import HoldingHost
 from tests.support.program import PROGRAM, Result, failure, run
 from tests.support.raw_host import RawHost, Script, response
 
@@ -99,7 +100,7 @@ def test_unavailable_host_is_retried_for_ten_seconds_and_a_silent_one_awaited_fo
                 stack.enter_context(UNAVAILABLE[name][0](path) if name in UNAVAILABLE else silent_host(path))
                 start(name, "state", "--socket", str(path))
         # In the middle of a long response, the read timeout applies, and not the time that is left of --wait.
-        stack.enter_context(Holding(paths["middle"], unified()[:-1]))
+        stack.enter_context(HoldingHost(paths["middle"], unified()[:-1]))
         (socket_directory / "images").mkdir()
         options = ["--socket", str(paths["middle"]), "--wait", "1", "-o", f"{socket_directory}/images"]
         start("middle", "image", "export", *options, FINGERPRINT)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from devlxdctl import Client, ExportedImage
-from tests.support.faulty_hosts import HoldingHost
 from tests.support.raw_host import OCTET_STREAM, RawHost, Script, response
 
 BOUNDARY = "79a5c207"
@@ -92,7 +91,3 @@ def export(
 def contents(directory: Path) -> dict[str, bytes]:
     """Return the content of all files in `directory` by name, hidden ones included."""
     return {path.name: path.read_bytes() for path in directory.iterdir()}
-
-
-Holding = HoldingHost
-rest = range_response

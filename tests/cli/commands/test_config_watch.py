@@ -10,7 +10,7 @@ import pytest
 from devlxdctl.simulator import Simulator
 from tests.cli.background import Programs
 from tests.cli.upgrading_host import UpgradingHost
-from tests.support.program import failure, run
+from tests.support.program import run
 from tests.support.raw_host import response, websocket_accept
 
 
@@ -86,7 +86,7 @@ def test_command_runs_for_each_line_with_the_value_on_stdin(
         '${DEVLXD_BEARER_TOKEN-unset} $1"\ncat\necho .\n'
     )
     script.chmod(0o755)
-    argv = ["config", "watch", "user.role", "--count", "2", "--exec", f"{script} 'a  b'"]
+    argv = ["config", "watch", "user.role", "--count", "2", "--", str(script), "a  b"]
     job = programs.start(*argv, DEVLXD_BEARER_TOKEN="secret")
     job.wait_for(b".\n")
     simulator.set({"user.role": "db"})
@@ -107,7 +107,7 @@ def test_changes_during_the_command_become_one_change_to_the_last_value(
     script.write_text(f'#!/bin/sh\n[ "$DEVLXD_ACTION" = initial ] && cat {fifo}\nexit 0\n')
     script.chmod(0o755)
     os.mkfifo(fifo)
-    job = programs.start("config", "watch", "user.r*", "--count", "2", "--exec", str(script))
+    job = programs.start("config", "watch", "user.r*", "--count", "2", "--", str(script))
     job.wait_for(b"initial")
     for number in range(50):
         simulator.set({"user.role": str(number), "user.r2": str(number)})
@@ -121,15 +121,15 @@ def test_changes_during_the_command_become_one_change_to_the_last_value(
 @pytest.mark.parametrize(
     ("command", "error"),
     [
-        ("sh -c 'exit 3'", "user.role: sh failed with exit status 3"),
-        ("sh -c 'kill -TERM $$'", "user.role: sh failed with signal 15"),
-        ("nope", "nope: no such file or directory"),
+        (["sh", "-c", "exit 3"], "user.role: sh failed with exit status 3"),
+        (["sh", "-c", "kill -TERM $$"], "user.role: sh failed with signal 15"),
+        (["nope"], "nope: no such file or directory"),
     ],
 )
 def test_command_that_fails_is_reported_and_watch_continues(
-    command: str, error: str, simulator: Simulator, programs: Programs
+    command: list[str], error: str, simulator: Simulator, programs: Programs
 ) -> None:
-    job = programs.start("config", "watch", "user.role", "--count", "1", "--exec", command)
+    job = programs.start("config", "watch", "user.role", "--count", "1", "--", *command)
     job.wait_for(error.encode(), stderr=True)
     simulator.set({"user.role": "db"})
     assert job.wait() == 0
@@ -140,21 +140,9 @@ def test_value_too_large_for_an_environment_is_on_stdin_only(
     simulator: Simulator, programs: Programs
 ) -> None:
     simulator.set({"user.role": "x" * 500_000})
-    command = "sh -c 'wc -c; echo ${DEVLXD_VALUE-unset} $DEVLXD_KEY'"
-    job = programs.start("config", "watch", "user.role", "--exec", command)
+    command = ["sh", "-c", "wc -c; echo ${DEVLXD_VALUE-unset} $DEVLXD_KEY"]
+    job = programs.start("config", "watch", "user.role", "--", *command)
     assert job.wait_for(b"unset user.role").splitlines()[1].strip() == b"500000"
-
-
-@pytest.mark.parametrize(
-    ("command", "problem"), [("", "is empty"), ("  ", "is empty"), ("'x", '"\'x": no closing quotation')]
-)
-def test_exec_without_a_command_line_is_a_usage_error(
-    command: str, problem: str, simulator: Simulator
-) -> None:
-    result = run("config", "watch", "--exec", command, socket=simulator.path)
-    error = f"config watch: invalid value for '--exec': {problem}"
-    assert result == failure(2, error, "devlxdctl config watch --help")
-    assert simulator.requests == []
 
 
 def test_watch_reads_the_list_once_and_each_changed_key_once(

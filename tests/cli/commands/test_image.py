@@ -18,7 +18,8 @@ import pytest
 from devlxdctl.images.export import PIECE_SIZE
 from devlxdctl.simulator import Simulator
 from tests.cli.background import poll
-from tests.support.exports import FINGERPRINT, IMAGE, Holding, part, split, unified
+from tests.support.exports import FINGERPRINT, IMAGE, part, split, unified
+from tests.support.faulty_hosts import HoldingHost
 from tests.support.program import PROGRAM, Result, failure, run
 from tests.support.raw_host import RawHost
 
@@ -203,7 +204,7 @@ def test_signal_during_export_ends_it_without_files(
     image = os.urandom(3 * PIECE_SIZE)
     parts = (part("metadata", "m", b"m"), part("rootfs", "r", image))
     given = unified(image)[:-9] if kind == "unified" else split(*parts)[:-99]
-    with Holding(socket_directory / "sock", given) as host:
+    with HoldingHost(socket_directory / "sock", given) as host:
         argv = [PROGRAM, "--socket", str(host.path), "image", "export", "-o", str(image_directory)]
         with subprocess.Popen(
             ["env", "--default-signal", *argv, FINGERPRINT], stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -217,7 +218,7 @@ def test_signal_during_export_ends_it_without_files(
 
 
 def test_ignored_signal_stays_ignored_during_export(socket_directory: Path, image_directory: Path) -> None:
-    with Holding(socket_directory / "sock", unified()[:-9]) as host:
+    with HoldingHost(socket_directory / "sock", unified()[:-9]) as host:
         argv = [PROGRAM, "--socket", str(host.path), "image", "export", "-o", str(image_directory)]
         with subprocess.Popen(
             ["env", "--ignore-signal=HUP", *argv, FINGERPRINT], stdout=subprocess.PIPE, stderr=subprocess.PIPE

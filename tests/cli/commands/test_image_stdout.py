@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from devlxdctl.simulator import Simulator
-from tests.support.exports import FINGERPRINT, IMAGE, rest, unified
+from tests.support.exports import FINGERPRINT, IMAGE, range_response, unified
 from tests.support.program import PROGRAM, Result, failure, run
 from tests.support.raw_host import RawHost
 from tests.support.terminal import run_on_terminal
@@ -26,7 +26,7 @@ def fingerprint(simulator: Simulator) -> str:
 
 def resumable(request: bytes) -> bytes:
     """Truncate the first response; send the rest on request."""
-    return rest(request) if b"\r\nRange: " in request else unified()[:-500]
+    return range_response(request) if b"\r\nRange: " in request else unified()[:-500]
 
 
 def test_export_to_stdout_writes_the_bytes_of_the_image(simulator: Simulator, fingerprint: str) -> None:

@@ -68,6 +68,6 @@ def test_json_on_a_terminal_is_indented(simulator: Simulator) -> None:
 
 def test_lines_of_a_stream_on_a_terminal_are_separated_by_spaces(simulator: Simulator) -> None:
     # The command ends the program that runs it.
-    argv = ["config", "watch", "user.role", "--exec", "sh -c 'kill -TERM $PPID'"]
+    argv = ["config", "watch", "user.role", "--", "sh", "-c", "kill -TERM $PPID"]
     screen = run_on_terminal(*argv, socket=simulator.path)
     assert screen.text == "initial  user.role  web  \n"

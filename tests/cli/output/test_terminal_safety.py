@@ -101,7 +101,7 @@ def test_terminal_gets_no_unsafe_character_from_a_stream(
 
     argv = ["-f", form, *command]
     if command[0] == "config":  # ends after its first line
-        argv += ["--exec", "sh -c 'kill -TERM $PPID'"]
+        argv += ["--", "sh", "-c", "kill -TERM $PPID"]
     with UpgradingHost(socket_directory / "sock", script) as raw_host:
         screen = run_on_terminal(*argv, socket=raw_host.path)
     assert screen.text.count("\n") == 1
