@@ -35,6 +35,10 @@ PRO_FIX = (
 NEW_TOKEN = (
     "the bearer token has expired or was revoked; on the host: lxc auth identity token issue devlxd/NAME"
 )
+VOLUMES_FIX = (
+    "on the host: lxc config set INSTANCE security.devlxd.management.volumes=true, and give the identity of "
+    "the token the permission: lxc auth group permission add --help"
+)
 ONLY_ROOT = "only root can use it: sudo devlxdctl …"
 LOOK_AT_DAEMON = "look at the daemon of the host; on the host: lxc info"
 RUN_IN_GUEST = (
@@ -77,6 +81,7 @@ def rows_of_healthy_host(path: Path, **changes: Row) -> dict[str, Row]:
         "pro": ("skip", "guest_attach is off", PRO_FIX),
         "ready": ("ok", "supported; the instance is Started", ""),
         "token": ("skip", "no token given", ""),
+        "volumes": ("skip", "need a bearer token that the host trusts", ""),
         **changes,
     }
 
@@ -88,11 +93,23 @@ def table(rows: dict[str, Row]) -> bytes:
 
 
 def rows_printed(result: Result) -> dict[str, Row]:
-    """Return the rows that `doctor` printed: one for each check, in the documented order."""
+    """Return the rows that `doctor` printed, in the documented order; the last names the checks not made."""
     assert result.stderr == b""
     cells = [line.split("\t") for line in result.stdout.decode().splitlines()]
-    assert [row[1] for row in cells] == list(CHECKS)
-    return {row[1]: (row[0], row[2], row[3]) for row in cells}
+    rows = {row[1]: (row[0], row[2], row[3]) for row in cells}
+    remaining = rows.pop("remaining", None)
+    missing = [check for check in CHECKS if check not in rows]
+    assert list(rows) == [check for check in CHECKS if check in rows]
+    if remaining is None:
+        assert missing == ["credentials"]  # made only where a drop-in resets them
+    else:
+        assert remaining == not_checked(*missing)
+    return rows
+
+
+def not_checked(*names: str) -> Row:
+    """Return the row for the checks that were not made."""
+    return ("skip", f"not checked: {', '.join(names)}", "")
 
 
 def test_doctor_on_healthy_host_prints_all_checks_in_text_and_json(lxd_socket: Path) -> None:
@@ -138,7 +155,10 @@ def test_doctor_checks_the_rest_although_the_token_is_rejected(
 ) -> None:
     with Simulator(lxd_socket, parse_guest(GUEST, "test")):
         result = run("doctor", socket=lxd_socket, env={"DEVLXD_BEARER_TOKEN": token})
-        assert result == Result(status, table(rows_of_healthy_host(lxd_socket, token=row)), b"")
+        rows = rows_of_healthy_host(lxd_socket, token=row)
+        if token == "good":
+            rows["volumes"] = ("skip", "management is switched off", VOLUMES_FIX)
+        assert result == Result(status, table(rows), b"")
 
 
 def test_doctor_reports_a_token_file_that_cannot_be_read(lxd_socket: Path) -> None:
@@ -153,8 +173,9 @@ def test_doctor_skips_what_lxd_5_0_does_not_support(lxd_socket: Path) -> None:
         rows = rows_of_healthy_host(
             lxd_socket,
             api=("ok", "LXD 5.0, /1.0", ""),
-            instance=("ok", "container on none", ""),
+            instance=("ok", "container", ""),
             pro=NOT_SUPPORTED,
+            volumes=NOT_SUPPORTED,
             ready=NOT_SUPPORTED,
             token=("skip", "not supported by this host, which ignores it", ""),
         )
@@ -187,8 +208,8 @@ def test_doctor_reports_keys_that_a_virtual_machine_cannot_read(lxd_socket: Path
 def test_doctor_without_guest_and_socket_exits_5_after_the_first_check() -> None:
     fix = "run it in an instance, or in a simulated one: devlxd-simulator run -- devlxdctl doctor"
     detail = "no sign of a guest of LXD or Incus: no virtio port, no DMI board, no container"
-    rows: dict[str, Row] = dict.fromkeys(CHECKS, ("skip", "not reached", ""))
-    assert run("doctor") == Result(5, table({**rows, "guest": ("fail", detail, fix)}), b"")
+    rows = {"guest": ("fail", detail, fix), "remaining": not_checked(*CHECKS[1:])}
+    assert run("doctor") == Result(5, table(rows), b"")
 
 
 def test_doctor_reports_a_directory_that_does_not_exist(socket_directory: Path) -> None:
