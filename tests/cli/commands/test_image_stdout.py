@@ -110,5 +110,6 @@ def test_log_appears_above_the_progress_bar(socket_directory: Path, image_direct
 def test_help_of_export_imports_no_module_of_exports() -> None:
     result = run("image", "export", "--help", env={"PYTHONPROFILEIMPORTTIME": "1"})
     imported = {line.rpartition(b"|")[2].strip() for line in result.stderr.splitlines()}
-    assert b"devlxdctl.cli.commands.image" in imported
+    # Commands are imported by name, which this report leaves out, but not what they import.
+    assert b"devlxdctl.cli.output.progress" in imported
     assert imported & {b"rich", b"requests", b"multipart", b"hashlib", b"devlxdctl.images"} == set()
