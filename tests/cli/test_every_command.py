@@ -87,7 +87,7 @@ def test_command_without_socket_prints_one_error(name: str, socket_directory: Pa
     result = run(*arguments(name), socket=path)
     assert result.status == invocation.without_socket
     if invocation.prints_failure:
-        assert (b"no such socket" in result.stdout, result.stderr) == (True, b"")
+        assert (b" does not exist" in result.stdout, result.stderr) == (True, b"")
         return
     waited = "; waited 0 s" if result.status == ExitStatus.TIMED_OUT else ""
     hint = (
