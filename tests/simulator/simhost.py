@@ -170,6 +170,9 @@ class RawConnection:
     def read_event(self) -> Any:
         """Read the next event of a websocket."""
         fin, opcode, payload = self.read_frame()
+        while opcode == 0x9:  # a ping, on a machine so busy that ten seconds have passed
+            self.send_frame(0xA, payload)
+            fin, opcode, payload = self.read_frame()
         assert (fin, opcode) == (True, 0x1), (fin, opcode)
         return json.loads(payload)
 
