@@ -189,6 +189,15 @@ def request(path: Path, target: str, method: str = "GET", **more: Any) -> Respon
         return connection.request(target, method, **more)
 
 
+def is_listening(path: Path) -> bool:
+    """Return whether path accepts connections: a socket file exists before its daemon listens."""
+    try:
+        with RawConnection(path):
+            return True
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     """Wait until a condition holds that cannot be waited for otherwise."""
     deadline = time.monotonic() + TIMEOUT

@@ -16,7 +16,7 @@ from devlxdctl.simulator.faults import FaultError
 from devlxdctl.simulator.host import SocketError
 from devlxdctl.simulator.instance import Refused
 from devlxdctl.simulator.profiles import LXD_6
-from tests.simulator.simhost import TIMEOUT, RawConnection, make_simulator, request, wait_until
+from tests.simulator.simhost import TIMEOUT, RawConnection, is_listening, make_simulator, request, wait_until
 
 READY = '{"state":"Ready"}'
 
@@ -169,7 +169,7 @@ def test_late_socket_fault_delays_the_socket(short: Path) -> None:
     with make_simulator(short, faults=["late-socket=0.2"]) as simulator:
         assert not simulator.path.exists()
         assert simulator.path.parent.is_dir()
-        wait_until(simulator.path.exists)
+        wait_until(lambda: is_listening(simulator.path))
         assert request(simulator.path, "/").body == b'["/1.0"]\n'
 
 
