@@ -174,9 +174,10 @@ def _common_options() -> list[click.Parameter]:
             "--wait",
             type=Seconds(),
             metavar="SECONDS",
-            help="Retry for up to SECONDS while the host is unavailable.",
+            help="Retry for up to SECONDS while the host is unavailable.  "
+            "[default: 10 while its daemon restarts, else 0]",
         ),
-        file("--token-file", help="File with a bearer token. Without it, $DEVLXD_BEARER_TOKEN is the token."),
+        file("--token-file", help="File with a bearer token.  [default: the token in $DEVLXD_BEARER_TOKEN]"),
         option("-v", "--verbose", is_flag=True, help="Log requests to stderr."),
         version,
     ]
@@ -272,7 +273,7 @@ def usage_message(error: click.UsageError) -> tuple[str, str]:
     if not message[1:2].isupper():
         message = message[:1].lower() + message[1:]
     subject = path.partition(" ")[2]
-    return (f"{subject}: {message}" if subject else message), hint or f"{path} --help"
+    return (f"{subject}: {message}" if subject else message), hint or f"see the help: {path} --help"
 
 
 class Group(Command, click.Group):

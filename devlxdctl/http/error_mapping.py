@@ -29,6 +29,7 @@ from devlxdctl.http.endpoints import CAUSE_TEXTS, Cause, Endpoint, hint
 from devlxdctl.http.messages import Request, Response
 
 _MAX_HOST_TEXT: Final = 200  # characters of the host's text in an error
+_SAME_AS_STATUS: Final = {"forbidden", "not authorized", "404 page not found"}  # says no more than the status
 _NEVER_SENT: Final = (FileNotFoundError, NotADirectoryError, ConnectionRefusedError, BlockingIOError)
 
 
@@ -81,6 +82,8 @@ def error_from_status(response: Response, request: Request, socket: str, cause: 
     status, subject, endpoint = response.status, request.subject, request.endpoint
     advice = hint(socket, endpoint, cause or status, object=request.object)
     text = host_text(response)
+    if text.lower() in _SAME_AS_STATUS:
+        text = ""
     suffix = f": {text}" if text else ""
     unknown_path = endpoint.object == "path"
     if status == 404 and endpoint.not_found == "endpoint" and response.media_type == "application/json":

@@ -89,7 +89,7 @@ def test_two_keys_with_one_name_are_an_error(simulator: Simulator, tmp_path: Pat
     ],
 )
 def test_bad_options_are_usage_errors(options: list[str], problem: str, simulator: Simulator) -> None:
-    error = f"devlxdctl: config env: {problem}\nhint: devlxdctl config env --help\n"
+    error = f"devlxdctl: config env: {problem}\nhint: see the help: devlxdctl config env --help\n"
     assert run("config", "env", *options, socket=simulator.path) == Result(2, b"", error.encode())
     assert simulator.requests == []
 

@@ -11,7 +11,7 @@ import pytest
 
 from devlxdctl.simulator import Simulator
 from tests.config.jobs import LIMIT, Jobs, wait_until
-from tests.support.program import Result, run
+from tests.support.program import Result, failure, run
 
 
 @pytest.fixture
@@ -146,8 +146,10 @@ class TestBatch:
         assert job.stderr() == error
 
     def test_it_needs_a_command(self, simulator: Simulator) -> None:
-        error = b"devlxdctl: config watch: --batch needs -- CMD\nhint: devlxdctl config watch --help\n"
-        assert run("config", "watch", "--batch", socket=simulator.path) == Result(2, b"", error)
+        expected = failure(
+            2, "config watch: --batch needs -- CMD", "see the help: devlxdctl config watch --help"
+        )
+        assert run("config", "watch", "--batch", socket=simulator.path) == expected
         assert simulator.requests == []
 
 

@@ -149,6 +149,6 @@ def test_bad_value_of_common_option_is_a_usage_error(name: str, simulator: Simul
     assert result == failure(
         2,
         f"{name}: invalid value for '--wait': 'soon' is not a number of seconds",
-        f"devlxdctl {name} --help",
+        f"see the help: devlxdctl {name} --help",
     )
     assert simulator.requests == []

@@ -151,13 +151,13 @@ STATUSES: dict[str, tuple[bytes, int, str, str]] = {
     "403": (
         response(b"not authorized\n", TEXT, "403 Forbidden"),
         4,
-        "/1.0: permission denied: not authorized",
+        "/1.0: permission denied",
         SWITCH_ON,
     ),
     "403 with JSON": (
         response(b'{"type":"error","error_code":403,"error":"Forbidden"}\n', status="403 Forbidden"),
         4,
-        "/1.0: permission denied: Forbidden",
+        "/1.0: permission denied",
         SWITCH_ON,
     ),
     "403 with an error that is not text": (
@@ -169,7 +169,7 @@ STATUSES: dict[str, tuple[bytes, int, str, str]] = {
     "404": (
         response(b"404 page not found\n", TEXT, "404 Not Found"),
         3,
-        "/1.0: not supported by this host: 404 page not found",
+        "/1.0: not supported by this host",
         UPGRADE,
     ),
     "404 of the main API": (

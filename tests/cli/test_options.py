@@ -49,50 +49,50 @@ def test_verbose_logs_each_request_on_stderr(simulator: Simulator) -> None:
 
 
 USAGE_ERRORS: list[tuple[list[str], str, str]] = [
-    (["state", "a", "b"], "state: got unexpected extra argument (b)", "devlxdctl state --help"),
+    (["state", "a", "b"], "state: got unexpected extra argument (b)", "see the help: devlxdctl state --help"),
     (
         ["state", "--wait", "nan"],
         "state: invalid value for '--wait': 'nan' is not a number of seconds",
-        "devlxdctl state --help",
+        "see the help: devlxdctl state --help",
     ),
     (
         ["wait", "host", "--timeout", "-1"],
         "wait host: invalid value for '--timeout': '-1' is not a number of seconds",
-        "devlxdctl wait host --help",
+        "see the help: devlxdctl wait host --help",
     ),
     (
         ["ready", "--interval", "0.05"],
         "ready: invalid value for '--interval': '0.05' is not a number of seconds, at least 0.1",
-        "devlxdctl ready --help",
+        "see the help: devlxdctl ready --help",
     ),
     (
         ["ready", "--unset", "--check"],
         "ready: --unset, --check and --hold cannot be combined",
-        "devlxdctl ready --help",
+        "see the help: devlxdctl ready --help",
     ),
     (
         ["events", "--count", "0"],
         "events: invalid value for '--count': '0' is not a whole number, at least 1",
-        "devlxdctl events --help",
+        "see the help: devlxdctl events --help",
     ),
     (
         ["events", "--count", "1.5"],
         "events: invalid value for '--count': '1.5' is not a whole number, at least 1",
-        "devlxdctl events --help",
+        "see the help: devlxdctl events --help",
     ),
-    (["config", "get"], "config get: missing argument 'KEY...'", "devlxdctl config get --help"),
+    (["config", "get"], "config get: missing argument 'KEY...'", "see the help: devlxdctl config get --help"),
     (
         ["-f", "yaml", "state"],
         "invalid value for '-f' / '--format': 'yaml' is not one of 'text', 'json'",
-        "devlxdctl --help",
+        "see the help: devlxdctl --help",
     ),
     (["stat"], "no such command 'stat'", "did you mean state?"),
-    (["zzz"], "no such command 'zzz'", "devlxdctl --help"),
+    (["zzz"], "no such command 'zzz'", "see the help: devlxdctl --help"),
     (["config", "gte"], "config: no such command 'gte'", "did you mean get?"),
-    (["config", "zzz"], "config: no such command 'zzz'", "devlxdctl config --help"),
+    (["config", "zzz"], "config: no such command 'zzz'", "see the help: devlxdctl config --help"),
     (["help", "confg"], "help: no such command 'confg'", "did you mean config?"),
     (["help", "config", "lss"], "help: no such command 'lss'", "did you mean ls?"),
-    (["help", "state", "of"], "help: no such command 'of'", "devlxdctl help --help"),
+    (["help", "state", "of"], "help: no such command 'of'", "see the help: devlxdctl help --help"),
     (["state", "--fromat", "json"], "state: no such option --fromat", "did you mean --format?"),
 ]
 

@@ -107,15 +107,13 @@ def test_optional_accepts_an_unset_key(any_host: Host) -> None:
 @pytest.mark.parametrize("key", ["limits.cpu", "volatile.uuid", "port", "User.foo"])
 def test_forbidden_key_fails_in_spite_of_a_default(key: str, any_host: Host) -> None:
     any_host.set({"user.role": "web"})
-    problem = f"permission denied: {EXPECTED[any_host.name].forbidden}"
-    expected = failure(4, key, problem, "guests can read user.* and cloud-init.* keys only")
+    expected = failure(4, key, "permission denied", "guests can read user.* and cloud-init.* keys only")
     assert devlxdctl(any_host, "config", "get", key, "--default", "d") == expected
 
 
 def test_key_without_its_namespace_suggests_the_key_that_is_set(any_host: Host) -> None:
     any_host.set({"user.role": "web"})
-    problem = f"permission denied: {EXPECTED[any_host.name].forbidden}"
-    expected = failure(4, "role", problem, "did you mean user.role?")
+    expected = failure(4, "role", "permission denied", "did you mean user.role?")
     assert devlxdctl(any_host, "config", "get", "role") == expected
 
 

@@ -65,12 +65,12 @@ RESPONSES: dict[str, tuple[bytes, type[DevLXDError], str]] = {
     "status 403 as text": (
         response(b"not authorized\n", TEXT, "403 Forbidden"),
         PermissionDenied,
-        "permission denied: not authorized",
+        "permission denied",
     ),
     "status 403 as JSON": (
         response(json_error(403, "Forbidden"), JSON, "403 Forbidden"),
         PermissionDenied,
-        "permission denied: Forbidden",
+        "permission denied",
     ),
     "status 404 as JSON": (
         response(json_error(404, "Image not found"), JSON, "404 Not Found"),
@@ -80,7 +80,7 @@ RESPONSES: dict[str, tuple[bytes, type[DevLXDError], str]] = {
     "status 404 as text": (
         response(b"404 page not found\n", TEXT, "404 Not Found"),
         NotSupported,
-        "not supported by this host: 404 page not found",
+        "not supported by this host",
     ),
     "status 206 to a request without a range": (
         response(IMAGE, OCTET_STREAM, "206 Partial Content"),

@@ -84,7 +84,7 @@ def test_missing_entitlement_is_named_with_the_command_that_grants_it(
     host = start_host(identities={"ci": less}, pools=VOLUMES_OF_CI)
     subject, command = COMMANDS[name]
     entity_name = "storage_volume" if entity == "volume" else entity
-    problem = f"permission denied: Forbidden; the identity of the token needs {entity_name} {entitlement}"
+    problem = f"permission denied: the identity of the token needs {entity_name} {entitlement}"
     hint = GRANT
     if entity == "instance":
         grant = f"instance INSTANCE {entitlement} project=default"
@@ -116,9 +116,7 @@ def test_host_without_the_api_exits_with_3(profile: str, name: str, start_host: 
     hint = "use a host with LXD 6.6 or later: Incus and older LXD do not offer volumes to guests"
     done = host.run(*command.split())
     assert (done.status, done.stdout) == (3, b"")
-    assert done.stderr.decode().endswith(
-        f": not supported by this host: 404 page not found\nhint: {hint}\n"
-    ), done.stderr
+    assert done.stderr.decode().endswith(f": not supported by this host\nhint: {hint}\n"), done.stderr
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if "attach" not in name and "detach" not in name])

@@ -35,7 +35,7 @@ def test_config_run_ends_as_its_command(argv: list[str], expected: Result, simul
 @pytest.mark.parametrize("argv", [["user.*"], ["--"]])
 def test_config_run_without_command_is_a_usage_error(argv: list[str], simulator: Simulator) -> None:
     assert run("config", "run", *argv, socket=simulator.path) == failure(
-        2, "config run: missing '-- CMD' at the end", "devlxdctl config run --help"
+        2, "config run: missing '-- CMD' at the end", "see the help: devlxdctl config run --help"
     )
     assert simulator.requests == []
 

@@ -62,7 +62,7 @@ def test_event_is_written_before_the_next_one_arrives(simulator: Simulator, prog
 def test_unknown_type_of_event_is_a_usage_error(types: str, unknown: str, simulator: Simulator) -> None:
     error = f"events: invalid value for '--type': {unknown!r} is not a type of event: config, device"
     result = run("events", "--type", types, socket=simulator.path)
-    assert result == failure(2, error, "devlxdctl events --help")
+    assert result == failure(2, error, "see the help: devlxdctl events --help")
     assert simulator.requests == []
 
 

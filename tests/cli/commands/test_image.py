@@ -114,7 +114,7 @@ def test_only_a_unified_image_can_be_exported_to_a_named_file(
             2, f"{two}: is a split image of two files, which need an existing directory"
         )
     assert export(simulator, image_directory, one, "-o", "") == failure(
-        2, "image export: -o: the file name is empty", "devlxdctl image export --help"
+        2, "image export: -o: the file name is empty", "see the help: devlxdctl image export --help"
     )
     assert names(image_directory) == []
 
@@ -144,21 +144,21 @@ def test_incomplete_fingerprint_is_rejected_before_any_request(product: str, soc
 
 
 @pytest.mark.parametrize(
-    ("profile", "text", "command"),
+    ("profile", "command"),
     [
-        ("lxd-6", "Forbidden", "lxc config set INSTANCE security.devlxd.images=true"),
-        ("lxd-5.0", "not authorized", "lxc config set INSTANCE security.devlxd.images=true"),
-        ("incus", "not authorized", "incus config set INSTANCE security.guestapi.images=true"),
+        ("lxd-6", "lxc config set INSTANCE security.devlxd.images=true"),
+        ("lxd-5.0", "lxc config set INSTANCE security.devlxd.images=true"),
+        ("incus", "incus config set INSTANCE security.guestapi.images=true"),
     ],
 )
 def test_export_that_is_switched_off_exits_4_with_the_command_for_the_host(
-    profile: str, text: str, command: str, socket_directory: Path, image_directory: Path
+    profile: str, command: str, socket_directory: Path, image_directory: Path
 ) -> None:
     directory = socket_directory / profile.partition("-")[0]
     directory.mkdir()
     with Simulator(directory / "sock", None, profile) as simulator:
         assert export(simulator, image_directory, FINGERPRINT) == failure(
-            4, f"{FINGERPRINT}: permission denied: {text}", f"on the host: {command}"
+            4, f"{FINGERPRINT}: permission denied", f"on the host: {command}"
         )
     assert names(image_directory) == []
 

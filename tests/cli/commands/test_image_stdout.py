@@ -70,7 +70,8 @@ def test_export_to_a_terminal_is_a_usage_error(simulator: Simulator, fingerprint
     screen = run_on_terminal("image", "export", fingerprint, "-o", "-", socket=simulator.path)
     assert screen.status == 2
     assert screen.text == (
-        "devlxdctl: image export: -o -: stdout is a terminal\nhint: devlxdctl image export --help\n"
+        "devlxdctl: image export: -o -: stdout is a terminal\n"
+        "hint: see the help: devlxdctl image export --help\n"
     )
     assert "/1.0/images" not in "".join(path for _, path, _ in simulator.requests)
 

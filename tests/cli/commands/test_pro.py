@@ -179,7 +179,7 @@ def test_signal_during_the_request_leaves_no_token_file(
 FAILURES = {
     "404": (
         response(b"404 page not found\n", "text/plain; charset=utf-8", "404 Not Found"),
-        (3, "not supported by this host: 404 page not found", OTHER_HOST),
+        (3, "not supported by this host", OTHER_HOST),
     ),
     "list of versions": (response(b'["/1.0"]\n'), (3, "not supported by this host", OTHER_HOST)),
     "403": (
@@ -252,7 +252,7 @@ def test_pro_is_not_supported_by_incus_and_older_lxd(
     (socket_directory / profile).mkdir()
     with Simulator(socket_directory / profile / "sock", profile=profile) as simulator:
         result = run("pro", command, socket=simulator.path)
-    assert result == failure(3, f"{path}: not supported by this host: 404 page not found", OTHER_HOST)
+    assert result == failure(3, f"{path}: not supported by this host", OTHER_HOST)
 
 
 # Takes the place of Canonical's client, and records its arguments and its file as other users could see them.

@@ -165,7 +165,7 @@ def test_query_exits_2_for_a_request_that_is_not_valid_http(
 def test_header_without_colon_is_a_usage_error_that_does_not_print_it(raw_host: RawHost) -> None:
     result = run("query", "-H", "secret", "/", socket=raw_host.path)
     error = "query: invalid value for '-H' / '--header': expected NAME: VALUE"
-    assert result == failure(2, error, "devlxdctl query --help")
+    assert result == failure(2, error, "see the help: devlxdctl query --help")
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE", "get"])

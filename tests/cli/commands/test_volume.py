@@ -110,7 +110,7 @@ def test_deleting_and_detaching_print_nothing(host: Host) -> None:
 def test_wrong_arguments_are_usage_errors(argv: str, message: str, host: Host) -> None:
     done = host.run(*argv.split())
     command = message.partition(":")[0]
-    expected = f"devlxdctl: {message}\nhint: devlxdctl {command} --help\n"
+    expected = f"devlxdctl: {message}\nhint: see the help: devlxdctl {command} --help\n"
     assert done == (2, b"", expected.encode())
     assert host.simulator.requests == []
 

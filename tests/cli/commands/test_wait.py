@@ -113,7 +113,7 @@ def test_wait_host_reports_on_a_terminal_that_it_waits(socket_directory: Path) -
 
 def test_wait_config_exits_4_for_a_key_that_guests_cannot_read(simulator: Simulator) -> None:
     assert run("wait", "config", "limits.cpu", socket=simulator.path) == failure(
-        4, "limits.cpu: permission denied: Forbidden", "guests can read user.* and cloud-init.* keys only"
+        4, "limits.cpu: permission denied", "guests can read user.* and cloud-init.* keys only"
     )
 
 
@@ -125,5 +125,5 @@ def test_wait_config_exits_2_for_a_pattern(simulator: Simulator) -> None:
 
 def test_gone_and_value_cannot_be_combined(simulator: Simulator) -> None:
     assert run("wait", "config", "user.go", "1", "--gone", socket=simulator.path) == failure(
-        2, "wait config: --gone cannot be combined with VALUE", "devlxdctl wait config --help"
+        2, "wait config: --gone cannot be combined with VALUE", "see the help: devlxdctl wait config --help"
     )

@@ -121,4 +121,4 @@ def test_completion_script_of_bash_is_sourced_as_its_help_says() -> None:
 
 def test_completion_for_an_unknown_shell_is_a_usage_error() -> None:
     error = "completion: invalid value for 'bash|zsh|fish': 'csh' is not one of 'bash', 'zsh', 'fish'"
-    assert run("completion", "csh") == failure(2, error, "devlxdctl completion --help")
+    assert run("completion", "csh") == failure(2, error, "see the help: devlxdctl completion --help")
