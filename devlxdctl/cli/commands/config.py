@@ -89,7 +89,7 @@ def ls(options: Options, patterns: tuple[str, ...], values: bool, optional: bool
 @config.command()
 @click.argument("keys", nargs=-1, required=True, metavar="KEY...", shell_complete=complete.keys)
 @click.option("--default", metavar="VALUE", help="Value to print for a key that is not set.")
-@click.option("-n", "no_newline", is_flag=True, help="Add no newline to the value.")
+@click.option("-n", "no_newline", is_flag=True, help="Do not add a newline to the value.")
 @click.pass_obj
 def get(options: Options, keys: tuple[str, ...], default: str | None, no_newline: bool) -> Value | Table:
     """Print the value of a config key, or of several.

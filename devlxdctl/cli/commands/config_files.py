@@ -122,7 +122,7 @@ def env(
 @click.command(cls=RunningCommand)
 @click.argument("key", shell_complete=complete.key)
 @click.argument("path", metavar="FILE", shell_complete=complete_files)
-@click.option("-n", "no_newline", is_flag=True, help="Add no newline to the value.")
+@click.option("-n", "no_newline", is_flag=True, help="Do not add a newline to the value.")
 @file_options
 @click.pass_context
 def save(ctx: click.Context, key: str, path: str, no_newline: bool, file: FileSettings) -> Lines:

@@ -48,7 +48,7 @@ class _Signal(click.ParamType):  # type: ignore[type-arg]  # generic in newer ve
 @patterns_argument
 @prefix_option
 @optional_option
-@click.option("--watch", is_flag=True, help="Stay, and restart CMD when its keys change.")
+@click.option("--watch", is_flag=True, help="Keep running, and restart CMD when its keys change.")
 @click.option(
     "--signal",
     "change_signal",

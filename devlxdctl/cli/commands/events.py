@@ -54,9 +54,11 @@ class _EventTypes(click.ParamType):  # type: ignore[type-arg]  # generic in newe
 def events(options: Options, types: list[str], count: int | None, seconds: float | None) -> Lines:
     """Print events of the host as they arrive.
 
-    There are events for changes of user.* keys and of devices, not for cloud-init.* keys. A line has the
-    time, the type, the action, the key or device, and its value and old value or its options. Hosts keep no
-    history: a restart of the host leaves a gap, which is reported on stderr. `config watch` has no gaps.
+    Hosts send events for changes of user.* keys and devices. They send none for keys of cloud-init.
+
+    A line has the time, the type, the action, the key or device, and its value and old value or its options.
+    Hosts keep no history: a restart of the host leaves a gap, which is reported on stderr. `config watch` has
+    no gaps.
 
     \b
     Examples:

@@ -37,7 +37,7 @@ def image() -> None:
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress bar.")
 @click.pass_obj
 def export(options: Options, fingerprint: str, output: str | None, force: bool, quiet: bool) -> Table | None:
-    """Export an image and verify its SHA-256, the FINGERPRINT.
+    """Export an image and verify its fingerprint (SHA-256).
 
     The one file of a unified image, or the two files of a split image, appear in the current directory or in
     DIR once they are verified, under the names that the host gives. A unified image can be written to FILE or

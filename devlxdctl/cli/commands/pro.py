@@ -45,7 +45,7 @@ def status(options: Options) -> Table:
 )
 @click.pass_obj
 def token(options: Options, raw: bool, output: str | None) -> Value | Table | None:
-    """Get a new token to attach this guest, a secret.
+    """Get a new secret token to attach this guest.
 
     With -o, FILE must not exist yet. It appears once it is complete.
 

@@ -9,7 +9,7 @@ from devlxdctl.cli.options import Command, Options, Seconds
 
 
 @click.command(cls=Command)
-@click.option("--unset", is_flag=True, help="Report that the instance is not Ready any more.")
+@click.option("--unset", is_flag=True, help="Report that the instance is no longer Ready.")
 @click.option("--check", is_flag=True, help="Exit with status 0 if the instance is Ready, 6 if not.")
 @click.option("--hold", is_flag=True, help="Keep running and report Ready again whenever the host loses it.")
 @click.option(

@@ -9,7 +9,6 @@ from devlxdctl.cli.options import Group, Options, Seconds
 from devlxdctl.cli.output.devices import DEVICE_HEADER, device_row
 from devlxdctl.cli.output.render import Table, Value
 
-_gone = click.option("--gone", is_flag=True, help="Wait until it does not exist any more.")
 _timeout = click.option(
     "--timeout",
     type=Seconds(),
@@ -44,7 +43,7 @@ def host(options: Options, timeout: float | None) -> None:
 @wait.command()
 @click.argument("key", shell_complete=values.key)
 @click.argument("value", required=False)
-@_gone
+@click.option("--gone", is_flag=True, help="Wait until the key is not set.")
 @_timeout
 @click.pass_obj
 def config(options: Options, key: str, value: str | None, gone: bool, timeout: float | None) -> Value:
@@ -65,8 +64,8 @@ def config(options: Options, key: str, value: str | None, gone: bool, timeout: f
 
 @wait.command()
 @click.argument("name", shell_complete=values.devices)
-@_gone
-@click.option("--path", "node", is_flag=True, help="Wait until the guest has it, and print only its node.")
+@click.option("--gone", is_flag=True, help="Wait until there is no such device.")
+@click.option("--path", "node", is_flag=True, help="Wait for the node in the guest, and print only that.")
 @_timeout
 @click.pass_obj
 def device(options: Options, name: str, gone: bool, node: bool, timeout: float | None) -> Table | Value:
