@@ -69,7 +69,7 @@ def create_volume(
     # Read before the request, so that a lost response can be told from a volume that existed before.
     if exists():
         if if_missing:
-            return Operation(storage, "", name, effect=exists, result=result)
+            return storage.finished(name, result)
         raise Conflict(name, "volume exists already")
     if source is not None:
         found = _find_source(storage, pool, source)
@@ -83,7 +83,7 @@ def create_volume(
         if error.http_status != 409 or not if_missing:
             raise
         storage.await_effect(exists, error)
-        return Operation(storage, "", name, effect=exists, result=result)
+        return storage.finished(name, result)
 
 
 def set_volume(
@@ -154,7 +154,7 @@ def delete_volume(storage: Storage, pool: str, name: str, if_exists: bool) -> Op
         return storage.find(endpoints.VOLUME, pool=pool, volume=name) is None
 
     if if_exists and is_gone():
-        return Operation(storage, "", name, effect=is_gone, result=_nothing)
+        return storage.finished(name, _nothing)
     try:
         return storage.start(
             *("DELETE", endpoints.VOLUME_DELETE, None),
@@ -166,7 +166,7 @@ def delete_volume(storage: Storage, pool: str, name: str, if_exists: bool) -> Op
         )
     except NotFound:
         if if_exists and is_gone():
-            return Operation(storage, "", name, effect=is_gone, result=_nothing)
+            return storage.finished(name, _nothing)
         raise
 
 
@@ -212,7 +212,7 @@ def delete_snapshot(storage: Storage, pool: str, volume: str, name: str, if_exis
         return storage.find(endpoints.SNAPSHOT, pool=pool, volume=volume, snapshot=name) is None
 
     if if_exists and is_gone():
-        return Operation(storage, "", name, effect=is_gone, result=_nothing)
+        return storage.finished(name, _nothing)
     return storage.start(
         *("DELETE", endpoints.SNAPSHOT_DELETE, None),
         subject=name,

@@ -7,12 +7,15 @@ import math
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from urllib.parse import quote
 
-from devlxdctl.errors import Conflict, OperationFailed, TimedOut
+from devlxdctl.errors import Conflict, OperationFailed, TimedOut, UnexpectedResponse
+from devlxdctl.http.endpoints import OPERATION_WAIT
+from devlxdctl.http.messages import Request, Response
 
 if TYPE_CHECKING:
-    from devlxdctl.http.messages import Response
-    from devlxdctl.volumes.storage import Storage
+    from devlxdctl.http.retry import RetryPolicy
+    from devlxdctl.http.session import Session
 
 __all__ = ["Operation"]
 
@@ -39,7 +42,8 @@ class Operation(Generic[_T]):
 
     def __init__(
         self,
-        storage: Storage,
+        session: Session,
+        retry: RetryPolicy,
         operation_id: str,
         subject: str,
         *,
@@ -51,7 +55,8 @@ class Operation(Generic[_T]):
 
         `result` returns what `wait` returns.
         """
-        self._storage = storage
+        self._session = session
+        self._retry = retry
         self._effect = effect
         self._result = result
         self._is_lost = is_lost
@@ -88,13 +93,13 @@ class Operation(Generic[_T]):
         left = math.inf if end is None else end - time.monotonic()
         seconds = max(1, math.ceil(min(_STEP, left)))
         start = time.monotonic()
-        response = self._storage.wait_once(self.id, seconds)
+        response = self._send(seconds)
         # A response to an operation that still runs has status 500, and so can one that failed. Only the time
         # tells them apart: the host does not give up waiting before `seconds` are over.
         if response.status == 500 and time.monotonic() - start < seconds:
             time.sleep(_CONFIRM_PAUSE)
             start = time.monotonic()
-            again = self._storage.wait_once(self.id, seconds)
+            again = self._send(seconds)
             if again.status == 500 and time.monotonic() - start < seconds:
                 raise self._failure(again)
             response = again
@@ -108,8 +113,29 @@ class Operation(Generic[_T]):
             problem = f"operation {self.id} is still running after {timeout:g} s"
             raise TimedOut(self.subject, problem, hint=self.hint)
 
+    def _send(self, seconds: int) -> Response:
+        """Wait on the host for `seconds`, and return the response whatever its status.
+
+        Raises `PermissionDenied` when the token has expired or the API was switched off meanwhile.
+        """
+        path = f"{OPERATION_WAIT.path.format(id=quote(self.id, safe=''))}?timeout={seconds}"
+        request = Request(
+            *("GET", path, OPERATION_WAIT),
+            object=self.id,
+            read_timeout=seconds + 15.0,
+            expected=range(600),
+            resumes=True,
+        )
+        response = self._session.send(request, self._retry)
+        if response.status in (401, 403):
+            raise self._session.error_from_status(response, request)
+        return response
+
     def _take_result(self, response: Response) -> None:
-        document = self._storage.parse_operation(response, self.subject)
+        document = self._session.parse(response, self.subject)
+        if not isinstance(document, dict):
+            problem = "response is not a JSON object"
+            raise UnexpectedResponse(self.subject, problem, http_status=response.status)
         code = document.get("status_code")
         if isinstance(code, int) and code >= 400:  # such as 401, cancelled
             text = document.get("err") or document.get("status")

@@ -118,7 +118,16 @@ class Storage:
                 problem = "response has no valid ID of an operation"
                 raise UnexpectedResponse(subject, problem, http_status=200)
         self._is_started = True
-        return Operation(self, operation_id, subject, effect=effect, result=result, is_lost=is_lost)
+        return Operation(
+            *(self.session, self.retry, operation_id, subject),
+            effect=effect,
+            result=result,
+            is_lost=is_lost,
+        )
+
+    def finished(self, subject: str, result: Callable[[], _T]) -> Operation[_T]:
+        """Return the operation of a change that is already made."""
+        return Operation(self.session, self.retry, "", subject, effect=lambda: True, result=result)
 
     def look_up(self, error: HostUnavailable, effect: Callable[[], bool]) -> None:
         """Return when the change is visible whose response was lost with `error`. Otherwise raise `error`."""
@@ -142,32 +151,6 @@ class Storage:
             if time.monotonic() >= end:
                 raise error
             time.sleep(_LOOKUP_PAUSE)
-
-    def wait_once(self, operation_id: str, seconds: int) -> Response:
-        """Wait for an operation for `seconds`, and return the response whatever its status.
-
-        Raises `PermissionDenied` when the token has expired or the API was switched off meanwhile.
-        """
-        endpoint = endpoints.OPERATION_WAIT
-        path = f"{endpoint.path.format(id=quote(operation_id, safe=''))}?timeout={seconds}"
-        request = Request(
-            *("GET", path, endpoint),
-            object=operation_id,
-            read_timeout=seconds + 15.0,
-            expected=range(600),
-            resumes=True,
-        )
-        response = self.session.send(request, self.retry)
-        if response.status in (401, 403):
-            raise self.session.error_from_status(response, request)
-        return response
-
-    def parse_operation(self, response: Response, subject: str) -> dict[str, Any]:
-        """Return the JSON object of an operation."""
-        document = self.session.parse(response, subject)
-        if not isinstance(document, dict):
-            raise UnexpectedResponse(subject, "response is not a JSON object", http_status=response.status)
-        return document
 
     def _request(self, method: str, endpoint: Endpoint, names: Mapping[str, str]) -> Request:
         for kind, name in names.items():

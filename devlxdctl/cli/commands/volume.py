@@ -6,29 +6,16 @@ from collections.abc import Iterator
 
 import click
 
+from devlxdctl.cli import volume_parameters as parameters
 from devlxdctl.cli.completion import values
 from devlxdctl.cli.lazy import LazyCommands
-from devlxdctl.cli.options import Assignment, Group, Options, Seconds, Size, unique_assignments
+from devlxdctl.cli.options import Assignment, Group, Options, Size, unique_assignments
 from devlxdctl.cli.output.devices import DEVICE_HEADER, device_row
 from devlxdctl.cli.output.render import Table
 from devlxdctl.cli.output.volumes import details, volume_row, wait_for
 
 _HEADER = ("NAME", "TYPE", "SIZE", "DESCRIPTION")
 
-_pool = click.argument("pool", shell_complete=values.pools)
-_volume = click.argument("volume", shell_complete=values.volumes)
-_target = click.option(
-    "--target",
-    metavar="MEMBER",
-    default="",
-    help="Cluster member that has the volume.",
-)
-_timeout = click.option(
-    "--timeout", type=Seconds(), metavar="SECONDS", help="Exit with status 124 after SECONDS."
-)
-_quiet = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
-_description = click.option("--description", metavar="TEXT", help="Description.")
-_if_exists = click.option("--if-exists", is_flag=True, help="Accept that it does not exist.")
 _instance = click.option(
     "--instance", metavar="NAME", help="Another instance that the token may edit.  [default: this one]"
 )
@@ -50,8 +37,8 @@ def volume() -> None:
 
 
 @volume.command()
-@_pool
-@_target
+@parameters.pool
+@parameters.target
 @click.pass_obj
 def ls(options: Options, pool: str, target: str) -> Table:
     """List the volumes in a pool.
@@ -76,9 +63,9 @@ def ls(options: Options, pool: str, target: str) -> Table:
 
 
 @volume.command()
-@_pool
-@_volume
-@_target
+@parameters.pool
+@parameters.volume
+@parameters.target
 @click.pass_obj
 def show(options: Options, pool: str, volume: str, target: str) -> Table:
     """Print a volume.
@@ -91,11 +78,11 @@ def show(options: Options, pool: str, volume: str, target: str) -> Table:
 
 
 @volume.command()
-@_pool
-@_volume
+@parameters.pool
+@parameters.volume
 @_size
 @click.option("--block", is_flag=True, help="Create a block device instead of a file system.")
-@_description
+@parameters.description
 @click.option(
     "--config",
     "config",
@@ -106,9 +93,9 @@ def show(options: Options, pool: str, volume: str, target: str) -> Table:
 )
 @click.option("--from", "source", metavar="SOURCE", help="Copy this: [POOL/]VOLUME[/SNAPSHOT].")
 @click.option("--if-missing", is_flag=True, help="Accept a volume that exists already, unchanged.")
-@_target
-@_timeout
-@_quiet
+@parameters.target
+@parameters.timeout
+@parameters.quiet
 @click.pass_obj
 def create(
     options: Options,
@@ -152,14 +139,14 @@ def create(
 
 
 @volume.command("set")
-@_pool
-@_volume
+@parameters.pool
+@parameters.volume
 @click.argument("config", metavar="[KEY=VALUE]...", nargs=-1, type=Assignment())
 @_size
-@_description
-@_target
-@_timeout
-@_quiet
+@parameters.description
+@parameters.target
+@parameters.timeout
+@parameters.quiet
 @click.pass_obj
 def set_(
     options: Options,
@@ -191,12 +178,12 @@ def set_(
 
 
 @volume.command()
-@_pool
-@_volume
-@_if_exists
-@_target
-@_timeout
-@_quiet
+@parameters.pool
+@parameters.volume
+@parameters.if_exists
+@parameters.target
+@parameters.timeout
+@parameters.quiet
 @click.pass_obj
 def delete(
     options: Options,
@@ -221,8 +208,8 @@ def delete(
 
 
 @volume.command()
-@_pool
-@_volume
+@parameters.pool
+@parameters.volume
 @click.argument("path", required=False)
 @click.option("--device", metavar="NAME", help="Name of the device.  [default: name of the volume]")
 @click.option(
@@ -234,7 +221,7 @@ def delete(
     help="Option of the device, such as readonly=true; repeatable.",
 )
 @_instance
-@_timeout
+@parameters.timeout
 @click.pass_obj
 def attach(
     options: Options,
@@ -272,7 +259,7 @@ def attach(
 @volume.command()
 @click.argument("device", shell_complete=values.disks)
 @_instance
-@_timeout
+@parameters.timeout
 @click.pass_obj
 def detach(options: Options, device: str, instance: str | None, timeout: float | None) -> None:
     """Detach a volume from this instance.

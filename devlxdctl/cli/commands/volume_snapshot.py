@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import click
 
+from devlxdctl.cli import volume_parameters as parameters
 from devlxdctl.cli.completion import values
-from devlxdctl.cli.options import Group, Options, Seconds
+from devlxdctl.cli.options import Group, Options
 from devlxdctl.cli.output.render import Table
 from devlxdctl.cli.output.volumes import details, volume_row, wait_for
 
-_pool = click.argument("pool", shell_complete=values.pools)
-_volume = click.argument("volume", shell_complete=values.volumes)
-_target = click.option(
-    "--target",
-    metavar="MEMBER",
-    default="",
-    help="Cluster member that has the volume.",
-)
-_timeout = click.option(
-    "--timeout", type=Seconds(), metavar="SECONDS", help="Exit with status 124 after SECONDS."
-)
-_quiet = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
-_description = click.option("--description", metavar="TEXT", help="Description.")
-_if_exists = click.option("--if-exists", is_flag=True, help="Accept that it does not exist.")
 _snapshot = click.argument("snapshot", shell_complete=values.snapshots)
 
 
@@ -37,9 +24,9 @@ def snapshot() -> None:
 
 
 @snapshot.command()
-@_pool
-@_volume
-@_target
+@parameters.pool
+@parameters.volume
+@parameters.target
 @click.pass_obj
 def ls(options: Options, pool: str, volume: str, target: str) -> Table:
     """List the snapshots of a volume, the oldest first.
@@ -55,10 +42,10 @@ def ls(options: Options, pool: str, volume: str, target: str) -> Table:
 
 
 @snapshot.command()
-@_pool
-@_volume
+@parameters.pool
+@parameters.volume
 @_snapshot
-@_target
+@parameters.target
 @click.pass_obj
 def show(options: Options, pool: str, volume: str, snapshot: str, target: str) -> Table:
     """Print a snapshot.
@@ -71,13 +58,13 @@ def show(options: Options, pool: str, volume: str, snapshot: str, target: str) -
 
 
 @snapshot.command()
-@_pool
-@_volume
+@parameters.pool
+@parameters.volume
 @click.argument("snapshot", required=False)
-@_description
-@_target
-@_timeout
-@_quiet
+@parameters.description
+@parameters.target
+@parameters.timeout
+@parameters.quiet
 @click.pass_obj
 def create(
     options: Options,
@@ -106,13 +93,13 @@ def create(
 
 
 @snapshot.command()
-@_pool
-@_volume
+@parameters.pool
+@parameters.volume
 @_snapshot
-@_if_exists
-@_target
-@_timeout
-@_quiet
+@parameters.if_exists
+@parameters.target
+@parameters.timeout
+@parameters.quiet
 @click.pass_obj
 def delete(
     options: Options,
