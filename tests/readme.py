@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +31,7 @@ LIMIT = 60.0
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _COMMAND = re.compile(r"^\$ (.*\n(?:> .*\n)*)((?:(?!\$ ).*\n)*)", re.MULTILINE)
 _FILE = re.compile(r"(?:#!.*\n)?# ([\w-]+\.\w+)\n")
-_END = b"--- end of the command ---\n"
+END = b"--- end of the command ---\n"
 _QUIET = 2.0  # seconds without output after which the output of a background command counts as complete
 
 
@@ -66,39 +66,49 @@ def files(document: Path) -> dict[str, str]:
     return {name: block.text for block in _blocks(document) if (name := block.file_name()) is not None}
 
 
-def run(block: Block, *, update: bool = False) -> str:
+Shell = tuple[Callable[[str], None], Callable[[int, bool], str]]
+"""Two functions: write a line to a shell, read a command's output."""
+
+
+def run(
+    block: Block,
+    *,
+    update: bool = False,
+    shell: Callable[[Path], AbstractContextManager[Shell]] | None = None,
+) -> str:
     """The text of a console block with the output that its commands have now.
 
     The output of a command that runs in the background is complete once it has as many lines as the block
-    shows, or with `update`, when nothing more comes.
+    shows, or with `update`, when nothing more comes. `shell` starts a shell with the files of a document, by
+    default in a simulated guest.
     """
     commands = _COMMAND.findall(block.text)
     text = ""
-    with _shell(block.document) as (write, read):
+    with (shell or _shell)(block.document) as (write, read):
         in_background = False
         for command, shown in commands:
             in_background = in_background or bool(re.search(r"[^&]&$", command.strip()))
-            script = command.replace("\n> ", "\n").replace("--unix-socket /dev/lxd/sock", _SOCKET)
-            write(f"{script}echo '{_END.decode().strip()}'\n")
+            script = command.replace("\n> ", "\n").replace("--unix-socket /dev/lxd/sock", SOCKET_OPTION)
+            write(f"{script}echo '{END.decode().strip()}'\n")
             text += (
                 f"$ {command}{read(shown.count(chr(10)) if in_background else 0, update and in_background)}"
             )
     return text
 
 
-_SOCKET = '--unix-socket "$DEVLXD_SOCKET"'
+SOCKET_OPTION = '--unix-socket "$DEVLXD_SOCKET"'
 
 
 @contextmanager
-def _shell(document: Path) -> Iterator[tuple[Callable[[str], None], Callable[[int, bool], str]]]:
-    """Start bash in a simulated guest. Yields two functions: write a line to it, read a command's output."""
+def _shell(document: Path) -> Iterator[Shell]:
+    """Start bash in a simulated guest."""
     simulator = [f"{sys.prefix}/bin/devlxd-simulator", "run", "--guest", f"{EXAMPLES}/guest.yaml", "--"]
     with tempfile.TemporaryDirectory() as top:
         directory = Path(top, "work")
         directory.mkdir()
         (directory / "examples").symlink_to(EXAMPLES)
         for name, content in files(document).items():
-            (directory / name).write_text(content.replace("--unix-socket /dev/lxd/sock", _SOCKET))
+            (directory / name).write_text(content.replace("--unix-socket /dev/lxd/sock", SOCKET_OPTION))
             (directory / name).chmod(0o755)
         fifo = Path(top, "script")  # stdin stays free for the commands
         os.mkfifo(fifo)
@@ -117,7 +127,7 @@ def _shell(document: Path) -> Iterator[tuple[Callable[[str], None], Callable[[in
             ) as process,
         ):
             assert process.stdout is not None
-            output = _Output(process.stdout.fileno())
+            output = Output(process.stdout.fileno())
 
             def write(text: str) -> None:
                 script.write(text)
@@ -132,7 +142,7 @@ def _shell(document: Path) -> Iterator[tuple[Callable[[str], None], Callable[[in
                     os.killpg(process.pid, signal.SIGTERM)
 
 
-class _Output:
+class Output:
     """The output of the shell, split at the ends of its commands."""
 
     def __init__(self, descriptor: int) -> None:
@@ -144,7 +154,7 @@ class _Output:
         deadline = time.monotonic() + LIMIT
         has_ended = False
         while True:
-            before, end, after = self._pending.partition(_END)
+            before, end, after = self._pending.partition(END)
             if end and not has_ended:
                 has_ended, self._pending = True, before + after
             is_complete = has_ended and self._pending.count(b"\n") >= lines

@@ -84,7 +84,7 @@ def unit_directory(path: Path, *examples: str, cloud_init: str = "none") -> Path
         enable(path, "cloud-final.service")
     for name in examples:
         text = (EXAMPLES / name).read_text()
-        (path / name).write_text(re.sub("/usr/local/bin/(devlxdctl|app)", PROGRAM, text))
+        (path / name).write_text(re.sub("/usr/local/bin/(devlxdctl|app|check-site)", PROGRAM, text))
         enable(path, name)
     return path
 
@@ -121,9 +121,8 @@ def test_systemd_warns_of_a_wrong_unit(tmp_path: Path, line: str) -> None:
 @pytest.mark.parametrize("cloud_init", CLOUD_INIT)
 @pytest.mark.parametrize("ready_unit", READY_UNITS)
 def test_boot_with_the_units_has_no_ordering_cycle(tmp_path: Path, ready_unit: str, cloud_init: str) -> None:
-    units = unit_directory(
-        tmp_path, "app-config-reload.service", "app.service", ready_unit, cloud_init=cloud_init
-    )
+    others = [name for name in UNITS if name not in READY_UNITS]
+    units = unit_directory(tmp_path, *others, ready_unit, cloud_init=cloud_init)
     assert verify(units, "multi-user.target") == (0, "")
 
 
@@ -307,79 +306,104 @@ def test_hold_unit_reports_ready_again_after_a_restart_and_unsets_it_at_the_end(
     assert simulator.ready is False
 
 
-def test_application_gets_its_environment(simulator: Simulator, tmp_path: Path) -> None:
-    assert execute(simulator, command("app.service", "ExecCondition")).status == 0
-    assert execute(simulator, command("app.service", "ExecStartPre", tmp_path)) == SUCCESS
-    file = tmp_path / "app.env"
-    assert file.read_text() == "APP_NAME='it'\"'\"'s one'\nAPP_PORT='8080'\n"
-    assert file.stat().st_mode & 0o777 == 0o600
-    (name,) = settings((EXAMPLES / "app.service").read_text(), "EnvironmentFile")
-    assert name == "-/run/app.env"
+class Running:
+    """The main command of a unit, running, with a directory of programs for it."""
 
+    def __init__(self, simulator: Simulator, path: Path, argv: list[str], programs: Path) -> None:
+        self._printed = fifo(path / "printed")
+        self._process = subprocess.Popen(argv, env=environment(simulator, programs))
 
-def test_application_does_not_start_with_a_part_of_its_settings(short: Path, tmp_path: Path) -> None:
-    """Two keys that make the same variable are one of the causes."""
-    with simulated_host(short, {"user.app.a-b": "1", "user.app.a.b": "2"}) as host:
-        assert execute(host, command("app.service", "ExecStartPre", tmp_path)).status == 8
-    assert not (tmp_path / "app.env").exists()
-
-
-def test_application_is_skipped_without_a_retry_where_the_api_is_switched_off(simulator: Simulator) -> None:
-    """systemd skips a unit without a failure if the status of ExecCondition= is 1 to 254."""
-    simulator.switch(False)
-    argv = [*command("app.service", "ExecCondition"), "--verbose"]
-    result = execute(simulator, argv)
-    assert result.status == 5
-    assert b"retry" not in result.stderr
-    assert "--wait" not in argv
-    assert "--wait" not in command("app.service", "ExecStartPre")
-
-
-class Reload:
-    """The reload unit, running. Its `systemctl` starts the application, as far as this writes the file."""
-
-    def __init__(self, simulator: Simulator, path: Path) -> None:
-        start = shlex.join(command("app.service", "ExecStartPre", path))
-        (path / "bin").mkdir()
-        self._restarts = fifo(path / "restarts")
-        script(path / "bin" / "systemctl", f"set -e\n{start}\necho systemctl $* >{path}/restarts")
-        argv = command("app-config-reload.service", "ExecStart", path)
-        self._watching = subprocess.Popen(argv, env=environment(simulator, path / "bin"))
-
-    def __enter__(self) -> Reload:
+    def __enter__(self) -> Running:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._watching.terminate()
-        self._watching.wait(LIMIT)
-        os.close(self._restarts)
+        self._process.terminate()
+        self._process.wait(LIMIT)
+        os.close(self._printed)
 
-    def restarts(self) -> bytes:
-        """Wait for calls of systemctl, and return them."""
-        return os.read(self._restarts, 4096)
+    def printed(self) -> bytes:
+        """Wait until one of its programs writes to the pipe `printed`, and return that."""
+        return os.read(self._printed, 4096)
 
 
-def test_reload_unit_starts_the_application_once_the_api_is_switched_on(
+def application(simulator: Simulator, path: Path) -> Running:
+    """app.service with an application that prints its variables, as the user of this process."""
+    argv = command("app.service", "ExecStart")
+    program = script(path / "app", f'echo "$APP_PORT $APP_NAME" >{path}/printed\nexec sleep 1000')
+    assert argv[argv.index("--") + 1] == "setpriv" and argv[-1] == "/usr/local/bin/app"
+    return Running(simulator, path, [*argv[: argv.index("--") + 1], str(program)], path)
+
+
+def test_application_runs_again_once_for_changes_at_the_same_time(
     simulator: Simulator, tmp_path: Path
 ) -> None:
+    with application(simulator, tmp_path) as running:
+        assert running.printed() == b"8080 it's one\n"
+        simulator.set({"user.app.port": "9090", "user.app.name": "other"})
+        assert running.printed() == b"9090 other\n"
+        simulator.unset("user.app.port")
+        assert running.printed() == b" other\n"
+
+
+def test_application_starts_once_the_api_is_switched_on(simulator: Simulator, tmp_path: Path) -> None:
     simulator.switch(False)
-    with Reload(simulator, tmp_path) as reload:
+    with application(simulator, tmp_path) as running:
         simulator.switch(True)
-        assert reload.restarts() == b"systemctl restart app.service\n"
-    assert (tmp_path / "app.env").read_text() == "APP_NAME='it'\"'\"'s one'\nAPP_PORT='8080'\n"
+        assert running.printed() == b"8080 it's one\n"
+
+
+def test_application_does_not_start_with_a_part_of_its_settings(short: Path) -> None:
+    """Two keys that make the same variable are one of the causes."""
+    with simulated_host(short, {"user.app.a-b": "1", "user.app.a.b": "2"}) as host:
+        assert execute(host, command("app.service", "ExecStart")).status == 8
+
+
+def environment_file(simulator: Simulator, path: Path) -> Running:
+    """app-env.service with a `systemctl` that prints its arguments and the file."""
+    (path / "bin").mkdir()
+    script(path / "bin" / "systemctl", f'echo "systemctl $*\n$(cat {path}/app.env)" >{path}/printed')
+    return Running(simulator, path, command("app-env.service", "ExecStart", path), path / "bin")
+
+
+RESTART = b"systemctl try-restart app.service\n"
+
+
+def test_environment_file_is_written_before_the_application_starts(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    assert execute(simulator, command("app-env.service", "ExecStartPre", tmp_path)) == SUCCESS
+    file = tmp_path / "app.env"
+    assert file.read_text() == "APP_NAME='it'\"'\"'s one'\nAPP_PORT='8080'\n"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert settings((EXAMPLES / "app-env.service").read_text(), "Before") == ["app.service"]
+
+
+def test_boot_does_not_wait_for_an_api_that_is_switched_off(simulator: Simulator, tmp_path: Path) -> None:
+    simulator.switch(False)
+    for unit in ("app-env.service", "site.service"):
+        (line,) = settings((EXAMPLES / unit).read_text(), "ExecStartPre")
+        assert line.startswith("-") and "--wait" not in line
+    result = execute(simulator, [*command("app-env.service", "ExecStartPre", tmp_path), "--verbose"])
+    assert result.status == 5
+    assert b"retry" not in result.stderr
+
+
+def test_application_is_restarted_once_the_api_is_switched_on(simulator: Simulator, tmp_path: Path) -> None:
+    simulator.switch(False)
+    with environment_file(simulator, tmp_path) as running:
+        simulator.switch(True)
+        assert running.printed() == RESTART + b"APP_NAME='it'\"'\"'s one'\nAPP_PORT='8080'\n"
 
 
 def test_application_is_restarted_once_for_changes_at_the_same_time_and_not_for_initial_values(
     simulator: Simulator, tmp_path: Path
 ) -> None:
-    assert execute(simulator, command("app.service", "ExecStartPre", tmp_path)) == SUCCESS
-    with Reload(simulator, tmp_path) as reload:
+    assert execute(simulator, command("app-env.service", "ExecStartPre", tmp_path)) == SUCCESS
+    with environment_file(simulator, tmp_path) as running:
         simulator.set({"user.app.port": "9090", "user.app.name": "other"})
-        assert reload.restarts() == b"systemctl restart app.service\n"
-        assert (tmp_path / "app.env").read_text() == "APP_NAME='other'\nAPP_PORT='9090'\n"
+        assert running.printed() == RESTART + b"APP_NAME='other'\nAPP_PORT='9090'\n"
         simulator.unset("user.app.port")
-        assert reload.restarts() == b"systemctl restart app.service\n"
-    assert (tmp_path / "app.env").read_text() == "APP_NAME='other'\n"
+        assert running.printed() == RESTART + b"APP_NAME='other'\n"
 
 
 # What the user-data does

@@ -1,4 +1,4 @@
-"""Debian releases as images that boot systemd, in which apt can install Python without a network."""
+"""Debian releases as images that boot systemd, in which apt can install Python, nginx and sshd offline."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ mount -t proc proc "$1/proc"
 export DEBIAN_FRONTEND=noninteractive
 chroot "$1" apt-get clean
 chroot "$1" apt-get -o Acquire::Check-Valid-Until=false -q update
-chroot "$1" apt-get -q install -y --download-only --no-install-recommends python3 fish
+chroot "$1" apt-get -q install -y --download-only --no-install-recommends python3 fish \\
+    nginx ca-certificates openssh-server
 ln -s /dev/null "$1/etc/systemd/system/console-getty.service"
 """
 
