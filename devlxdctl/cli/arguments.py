@@ -13,6 +13,11 @@ patterns_argument = click.argument("patterns", nargs=-1, metavar="[PATTERN]...",
 prefix_option = click.option(
     "--prefix", metavar="PREFIX", help="Replace the namespace: with APP_, user.role becomes APP_ROLE."
 )
+dangerous_names_option = click.option(
+    "--allow-dangerous-names",
+    is_flag=True,
+    help="Allow names that change how programs run, such as PATH or LD_PRELOAD.",
+)
 optional_option = click.option("--optional", is_flag=True, help="Ignore keys that are not set.")
 
 

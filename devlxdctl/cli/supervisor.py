@@ -11,11 +11,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
-from devlxdctl import BadData, DevLXDError, environment_variables
+from devlxdctl import BadData, DevLXDError
 from devlxdctl.cli.environment import fits_environment, inherited_environment
 from devlxdctl.cli.output.stdio import print_error
 from devlxdctl.cli.signals import die_by_signal
@@ -85,7 +85,7 @@ class Supervisor:
     """Runs a command, again after each change, until it ends by itself. Only for the main thread.
 
     * `command`: the command and its arguments.
-    * `prefix`: as for `environment_variables`.
+    * `make_variables`: returns the variables of config keys with their values. Raises `BadData`.
     * `change_signal`: send this signal after a change, and do not restart the command.
     * `kill_after`: seconds between TERM and KILL.
 
@@ -94,10 +94,14 @@ class Supervisor:
     """
 
     def __init__(
-        self, command: list[str], prefix: str | None, change_signal: int | None, kill_after: float
+        self,
+        command: list[str],
+        make_variables: Callable[[Mapping[str, str]], dict[str, str]],
+        change_signal: int | None,
+        kill_after: float,
     ) -> None:
         self._command = command
-        self._prefix = prefix
+        self._make_variables = make_variables
         self._change_signal = change_signal
         self._kill_after = kill_after
         self._has_group = sys.stdin is None or not sys.stdin.isatty()
@@ -181,7 +185,7 @@ class Supervisor:
         if values is None:
             return
         try:
-            variables = environment_variables(values, self._prefix)
+            variables = self._make_variables(values)
             _check_size(self._command, {**inherited_environment(), **variables})
         except BadData as error:
             self._report(error)

@@ -6,18 +6,25 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from devlxdctl.config.dangerous_names import changes_how_programs_run
 from devlxdctl.errors import BadData
 
 __all__ = ["environment_variables", "format_assignments"]
 
 _NAME: Final = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+_DANGEROUS_HINT: Final = "use another --prefix, or allow such names with --allow-dangerous-names"
 
 
-def environment_variables(values: Mapping[str, str], prefix: str | None = None) -> dict[str, str]:
+def environment_variables(
+    values: Mapping[str, str], prefix: str | None = None, *, allow_dangerous_names: bool = False
+) -> dict[str, str]:
     """Return the values of config keys by variable name.
 
     `user.role` becomes `USER_ROLE`; with the prefix `APP_`, which replaces the namespace, `APP_ROLE`. Raises
     `BadData` if two keys make one name, if a key makes no valid name, or if a value contains NUL.
+
+    * `allow_dangerous_names`: allow names that change how programs run, such as `PATH` or `LD_PRELOAD`.
+      Without it, they raise `BadData` too. Such a name needs a prefix like `""` or `LD_`.
     """
     variables: dict[str, str] = {}
     keys: dict[str, str] = {}
@@ -26,6 +33,8 @@ def environment_variables(values: Mapping[str, str], prefix: str | None = None) 
         name = (prefix or "") + re.sub("[^A-Za-z0-9_]", "_", rest).upper()
         if not _NAME.fullmatch(name):
             raise BadData(key, f"{name!r} is not a valid variable name")
+        if not allow_dangerous_names and changes_how_programs_run(name):
+            raise BadData(key, f"{name!r} changes how programs run", hint=_DANGEROUS_HINT)
         if name in variables:
             raise BadData(name, f"is the name for both {keys[name]} and {key}")
         if "\0" in value:

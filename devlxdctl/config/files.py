@@ -38,11 +38,13 @@ class EnvironmentFile(NamedTuple):
     * `patterns`: as for `Client.config_keys`; all keys without any.
     * `prefix`: replaces the namespace in the names, as for `environment_variables`.
     * `export`: put `export` before each name.
+    * `allow_dangerous_names`: allow names that change how programs run, as for `environment_variables`.
     """
 
     patterns: Sequence[str] = ()
     prefix: str | None = None
     export: bool = False
+    allow_dangerous_names: bool = False
 
 
 Content = ConfigValue | EnvironmentFile | Template
@@ -171,7 +173,11 @@ def _read(reader: KeyReader, content: Content, optional: bool, retry: RetryPolic
 def _format(content: Content, values: Mapping[str, str], optional: bool) -> str | None:
     """Return the text of `content`, None if a key is not set that it needs."""
     if isinstance(content, EnvironmentFile):
-        variables = environment_variables(dict(sorted(values.items())), content.prefix)
+        variables = environment_variables(
+            dict(sorted(values.items())),
+            content.prefix,
+            allow_dangerous_names=content.allow_dangerous_names,
+        )
         text = format_assignments(variables, content.export)
         return text if text or not optional else None
     try:

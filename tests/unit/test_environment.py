@@ -84,3 +84,38 @@ def test_key_without_a_variable_of_its_own_is_bad_data(
     with pytest.raises(BadData) as caught:
         environment_variables(values, prefix)
     assert str(caught.value) == error
+
+
+DANGEROUS = """
+PATH HOME SHELL IFS ENV BASH_ENV BASH_FUNC_X CDPATH PS4 PROMPT_COMMAND SHELLOPTS GLOBIGNORE ZDOTDIR UID
+LD_PRELOAD LD_LIBRARY_PATH LD_AUDIT GCONV_PATH LOCPATH NLSPATH GLIBC_TUNABLES MALLOC_TRACE TMPDIR TZDIR
+RES_OPTIONS LOCALDOMAIN HOSTALIASES TERMINFO TERMCAP PYTHONPATH PYTHONSTARTUP PERL5LIB PERL5OPT PERL5DB
+RUBYOPT NODE_OPTIONS NODE_PATH LUA_INIT LUA_PATH_5_4 CLASSPATH JAVA_TOOL_OPTIONS _JAVA_OPTIONS
+GIT_SSH_COMMAND GIT_EXEC_PATH GIT_CONFIG_COUNT PAGER EDITOR LESSOPEN TAR_OPTIONS OPENSSL_CONF KRB5_CONFIG
+XDG_CONFIG_HOME NPM_CONFIG_PREFIX DBUS_SYSTEM_BUS_ADDRESS
+"""
+HARMLESS = "ROLE USER LANG LC_ALL TZ TERM HOSTNAME HTTPS_PROXY NODE_ROLE GIT_BRANCH LDAP_HOST PATHS"
+
+
+@pytest.mark.parametrize("name", DANGEROUS.split())
+@pytest.mark.parametrize("prefix", ["", "split"])
+def test_name_that_changes_how_programs_run_needs_permission(name: str, prefix: str) -> None:
+    # The prefix can be a part of the name: `--prefix ld_` makes LD_PRELOAD of user.preload.
+    start = "" if prefix == "" else name[:3].lower()
+    key = f"user.{name[len(start) :]}"
+    variable = start + name[len(start) :]
+    with pytest.raises(BadData) as caught:
+        environment_variables({key: "v"}, start)
+    assert str(caught.value) == f"{key}: {variable!r} changes how programs run"
+    assert caught.value.hint == "use another --prefix, or allow such names with --allow-dangerous-names"
+    assert environment_variables({key: "v"}, start, allow_dangerous_names=True) == {variable: "v"}
+
+
+@pytest.mark.parametrize("name", HARMLESS.split())
+def test_name_of_data_needs_no_permission(name: str) -> None:
+    assert environment_variables({f"user.{name}": "v"}, "") == {name: "v"}
+
+
+def test_names_with_the_namespace_need_no_permission() -> None:
+    keys = [f"{namespace}.{name}" for namespace in ("user", "cloud-init") for name in DANGEROUS.split()]
+    assert len(environment_variables(dict.fromkeys(keys, "v"))) == len(keys)

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from devlxdctl import BadData, PermissionDenied, environment_variables, format_assignments
-from devlxdctl.cli.arguments import RunningCommand, given_command, patterns_argument, prefix_option
+from devlxdctl.cli.arguments import (
+    RunningCommand,
+    dangerous_names_option,
+    given_command,
+    patterns_argument,
+    prefix_option,
+)
 from devlxdctl.cli.completion import values as complete
 from devlxdctl.cli.options import CommandLine, Options, complete_files
 from devlxdctl.cli.output.render import Line, Lines, Value, compact_json
@@ -85,6 +91,7 @@ def file_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.command(cls=RunningCommand)
 @patterns_argument
 @prefix_option
+@dangerous_names_option
 @click.option("--export", is_flag=True, help="Put `export` before each name.")
 @_OUTPUT
 @file_options
@@ -93,15 +100,16 @@ def env(
     ctx: click.Context,
     patterns: tuple[str, ...],
     prefix: str | None,
+    allow_dangerous_names: bool,
     export: bool,
     path: str | None,
     file: FileSettings,
 ) -> Value | Lines:
     """Print config keys as variables for a shell and systemd.
 
-    user.role becomes USER_ROLE='…'. Two keys that make one name are an error. With --optional, keys that are
-    not set are left out. With -o, the variables are written to FILE as `config save` does, and CMD is run
-    after each change of FILE.
+    user.role becomes USER_ROLE='…'. Two keys that make one name are an error, and so is a name that changes
+    how programs run, such as PATH. With --optional, keys that are not set are left out. With -o, the variables
+    are written to FILE as `config save` does, and CMD is run after each change of FILE.
 
     \b
     Examples:
@@ -112,11 +120,11 @@ def env(
     if path is None:
         _check_output_options(ctx, file)
         found = ctx.ensure_object(Options).client().config(*patterns, optional=file.optional)
-        variables = environment_variables(found, prefix)
+        variables = environment_variables(found, prefix, allow_dangerous_names=allow_dangerous_names)
         return Value(variables, format_assignments(variables, export), newline=False)
     from devlxdctl import EnvironmentFile
 
-    return _save(ctx, EnvironmentFile(patterns, prefix, export), path, file)
+    return _save(ctx, EnvironmentFile(patterns, prefix, export, allow_dangerous_names), path, file)
 
 
 @click.command(cls=RunningCommand)

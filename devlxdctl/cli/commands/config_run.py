@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+from functools import partial
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ import click
 from devlxdctl import BadData, environment_variables
 from devlxdctl.cli.arguments import (
     RunningCommand,
+    dangerous_names_option,
     given_command,
     optional_option,
     patterns_argument,
@@ -47,6 +49,7 @@ class _Signal(click.ParamType):  # type: ignore[type-arg]  # generic in newer ve
 @click.command(cls=_RunCommand)
 @patterns_argument
 @prefix_option
+@dangerous_names_option
 @optional_option
 @click.option("--watch", is_flag=True, help="Keep running, and restart CMD when its keys change.")
 @click.option(
@@ -67,6 +70,7 @@ def run(
     ctx: click.Context,
     patterns: tuple[str, ...],
     prefix: str | None,
+    allow_dangerous_names: bool,
     optional: bool,
     watch: bool,
     change_signal: int | None,
@@ -74,8 +78,9 @@ def run(
 ) -> None:
     """Run a command with config keys in its environment.
 
-    CMD replaces this program, and does not get the bearer token. Exits with status 127 if there is no such
-    command, and with 126 if it cannot be run.
+    CMD replaces this program, and does not get the bearer token. A variable that changes how programs run,
+    such as PATH, is an error. Exits with status 127 if there is no such command, and with 126 if it cannot be
+    run.
 
     With --watch, this program stays as the parent of CMD. When a key has changed, it sends TERM to CMD and
     its process group, and starts CMD again with the new values. It passes signals on, and exits as CMD does
@@ -93,14 +98,17 @@ def run(
         raise click.UsageError("--kill-after cannot be combined with --signal.")
     command = given_command(ctx)
     client = ctx.ensure_object(Options).client()
+    make_variables = partial(
+        environment_variables, prefix=prefix, allow_dangerous_names=allow_dangerous_names
+    )
     try:
         if watch:
             from devlxdctl.cli.supervisor import Supervisor
 
             bursts = client.watch_bursts(*patterns, optional=optional)
             seconds = _KILL_AFTER if kill_after is None else kill_after
-            ctx.exit(Supervisor(command, prefix, change_signal, seconds).run(bursts))
-        variables = environment_variables(client.config(*patterns, optional=optional), prefix)
+            ctx.exit(Supervisor(command, make_variables, change_signal, seconds).run(bursts))
+        variables = make_variables(client.config(*patterns, optional=optional))
         _replace_this_program(command, inherited_environment() | variables)
     except OSError as error:
         if error.errno == errno.E2BIG:
