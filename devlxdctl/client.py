@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NoReturn, TypeVar, cast
 
 from devlxdctl.config.keys import KeyReader, text_of
 from devlxdctl.config.methods import FileMethods
-from devlxdctl.errors import NotFound, NotSupported, UnexpectedResponse
+from devlxdctl.errors import InvalidRequest, NotFound, NotSupported, UnexpectedResponse
 from devlxdctl.http import endpoints
 from devlxdctl.http.messages import Request
 from devlxdctl.http.retry import RetryPolicy
 from devlxdctl.http.session import Session
 from devlxdctl.http.tokens import Token
-from devlxdctl.models import Device, Dump, ProStatus, ProToken, State
+from devlxdctl.models import DUMP_PARTS, Device, Dump, ProStatus, ProToken, State
 from devlxdctl.volumes.methods import VolumeMethods
 
 if TYPE_CHECKING:
@@ -139,18 +139,18 @@ class Client(FileMethods, VolumeMethods):
         response = self._session.send(Request("GET", endpoint.path, endpoint), self._retry())
         return text_of(response, endpoint.path)
 
-    def dump(self) -> Dump:
+    def dump(self, *, only: Collection[str] = DUMP_PARTS) -> Dump:
         """Return everything that can be read: versions, state, config, devices and meta-data.
 
         A part that the host does not support is None. A part that it forbids is an error.
+
+        * `only`: the names of the parts to read; any other raises `InvalidRequest`.
         """
-        return {
-            "versions": _none_if_not_supported(self.versions),
-            "state": _none_if_not_supported(self.state),
-            "config": _none_if_not_supported(self.config),
-            "devices": _none_if_not_supported(self.devices),
-            "metadata": _none_if_not_supported(self.metadata),
-        }
+        if unknown := set(only).difference(DUMP_PARTS):
+            raise InvalidRequest("dump", f"no such part: {', '.join(sorted(unknown))}")
+        # Each part has a method of its name.
+        parts = {name: _none_if_not_supported(getattr(self, name)) for name in DUMP_PARTS if name in only}
+        return cast(Dump, parts)
 
     # Config keys
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final, Literal, TypedDict
 
 __all__ = [
+    "DUMP_PARTS",
     "EVENT_TYPES",
     "Device",
     "Dump",
@@ -100,11 +101,15 @@ class InstanceDevices(TypedDict, total=False):
     devices: dict[str, Device]
 
 
-class Dump(TypedDict):
-    """Everything that `Client.dump` reads. None for what the host does not support."""
+class Dump(TypedDict, total=False):
+    """What `Client.dump` reads: everything or some parts. None for what the host does not support."""
 
     versions: list[str] | None
     state: State | None
     config: dict[str, str] | None
     devices: dict[str, Device] | None
     metadata: str | None
+
+
+DUMP_PARTS: Final = ("versions", "state", "config", "devices", "metadata")
+"""The parts of a `Dump`, in their order."""

@@ -12,7 +12,7 @@ import click
 from devlxdctl import BadData, DevLXDError, NotFound, PermissionDenied
 from devlxdctl.cli.options import Command, Options
 from devlxdctl.cli.output.render import Raw, Value
-from devlxdctl.cli.output.stdio import print_error
+from devlxdctl.cli.output.stdio import print_error, write_raw
 
 if TYPE_CHECKING:
     from devlxdctl import RawResponse
@@ -31,7 +31,7 @@ _VERSION_LIST_SIZE = 16  # bytes, more than the list of versions has
 )
 @click.option("-i", "--include", is_flag=True, help="Print the status line and the headers, too.")
 @click.option("--header-out", metavar="NAME", help="Print this header of the response instead of the body.")
-@click.argument("path")
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 @click.pass_obj
 def query(
     options: Options,
@@ -41,7 +41,7 @@ def query(
     headers: tuple[str, ...],
     include: bool,
     header_out: str | None,
-    path: str,
+    paths: tuple[str, ...],
 ) -> Raw | Value:
     """Send a raw request to the host.
 
@@ -50,22 +50,33 @@ def query(
     that is not there. Only a GET is retried while the host restarts, except for a wait. There is no read
     timeout.
 
+    With several paths, one request follows the other, and their bodies are printed in this order, with
+    nothing between them. The first error ends the command.
+
     \b
     Examples:
       devlxdctl query /1.0
+      devlxdctl query /1.0 /1.0/devices | jq -s add
       devlxdctl query -X PATCH -d '{"state":"Ready"}' /1.0
       devlxdctl query -i '/1.0/operations/ID/wait?timeout=10'
       devlxdctl query --header-out ETag /1.0/storage-pools/default
     """
+    if len(paths) > 1 and (include or header_out is not None or data is not None):
+        raise click.UsageError("-i, -d and --header-out take one PATH.")
     pairs = [_parse_header(text) for text in headers]
     body = None if data is None else _open_body(data)
     if method is None:
         method = "GET" if data is None else "POST"
-    response = options.client().request(method, path, headers=pairs, body=body)
+    client = options.client()
+    for path in paths[:-1]:
+        response = client.request(method, path, headers=pairs)
+        error = response.error()
+        write_raw(_chunks(response, path, include, error), to_stderr=error is not None)
+    response = client.request(method, paths[-1], headers=pairs, body=body)
     error = response.error()
     if header_out is not None and error is None:
         return _header(response, header_out)
-    return Raw(_chunks(response, path, include, error), is_error=error is not None and not include)
+    return Raw(_chunks(response, paths[-1], include, error), is_error=error is not None and not include)
 
 
 def _header(response: RawResponse, name: str) -> Value:

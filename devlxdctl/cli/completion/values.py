@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
-from devlxdctl import EVENT_TYPES, DevLXDError
+from devlxdctl import DUMP_PARTS, EVENT_TYPES, DevLXDError
 from devlxdctl.cli.options import Options
 
 if TYPE_CHECKING:
@@ -60,9 +60,12 @@ def device_types(ctx: click.Context, param: click.Parameter, incomplete: str) ->
 
 def event_types(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The types of events that are not in the list yet."""
-    before, comma, word = incomplete.rpartition(",")
-    given = before.split(",")
-    return [before + comma + each for each in _starting_with(word, EVENT_TYPES) if each not in given]
+    return _next_in_list(incomplete, EVENT_TYPES)
+
+
+def dump_parts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The parts of a dump that are not in the list yet."""
+    return _next_in_list(incomplete, DUMP_PARTS)
 
 
 def fields(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -120,6 +123,13 @@ def _state(client: Client) -> Mapping[str, Any]:
 def _type(device: Mapping[str, Any]) -> str:
     kind = device.get("type")
     return kind if isinstance(kind, str) else ""
+
+
+def _next_in_list(incomplete: str, words: Iterable[str]) -> list[str]:
+    """The `words` that can end `incomplete`, a list separated by commas."""
+    before, comma, word = incomplete.rpartition(",")
+    given = before.split(",")
+    return [before + comma + each for each in _starting_with(word, words) if each not in given]
 
 
 def _starting_with(incomplete: str, words: Iterable[str]) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from devlxdctl import Client, InvalidRequest
 from devlxdctl.simulator import Simulator
 from devlxdctl.simulator.guest import parse_guest
 from tests.support.program import PROGRAM, Result, failure, run
@@ -56,6 +57,34 @@ def test_dump_fails_if_the_host_forbids_a_part(socket_directory: Path) -> None:
         result = run("dump", socket=raw_host.path)
     hint = "on the host: lxc config set INSTANCE security.devlxd=true"
     assert result == failure(4, "/1.0/devices: permission denied", hint)
+
+
+def test_dump_of_some_parts_requests_only_these(socket_directory: Path) -> None:
+    with RawHost(socket_directory / "sock", response(b'{"state":"Started"}\n')) as raw_host:
+        assert run("dump", "--only", "state", socket=raw_host.path) == Result(
+            0, b'{"state":{"state":"Started"}}\n', b""
+        )
+        with Client(raw_host.path) as client:
+            assert client.dump(only=["state"]) == {"state": {"state": "Started"}}
+    assert [request.split(b"\r\n")[0] for request in raw_host.requests] == [b"GET /1.0 HTTP/1.1"] * 2
+
+
+def test_dump_of_some_parts_has_them_in_the_order_of_the_document(socket_directory: Path) -> None:
+    with Simulator(socket_directory / "sock", parse_guest(GUEST, "test")) as simulator:
+        result = run("dump", "--only", "config,state", socket=simulator.path)
+    assert result == Result(0, f'{{"state":{STATE},"config":{CONFIG}}}\n'.encode(), b"")
+
+
+@pytest.mark.parametrize("parts", ["", "state,", "state,profiles"])
+def test_dump_rejects_a_part_that_does_not_exist_and_names_all(parts: str) -> None:
+    part = parts.rpartition(",")[2]
+    problem = f"invalid value for '--only': {part!r} is not a part of the document:"
+    names = "versions, state, config, devices, metadata"
+    expected = failure(2, f"dump: {problem} {names}", "see the help: devlxdctl dump --help")
+    assert run("dump", "--only", parts) == expected
+    with pytest.raises(InvalidRequest) as caught:
+        Client().dump(only=parts.split(","))
+    assert str(caught.value) == f"dump: no such part: {part}"
 
 
 def test_dump_serves_as_local_fact_of_ansible(socket_directory: Path) -> None:

@@ -176,6 +176,34 @@ def test_compressed_body_is_not_decompressed(socket_directory: Path) -> None:
         assert run(*argv, socket=raw_host.path) == Result(0, b"\x1f\x8bxyz", b"")
 
 
+def test_bodies_of_several_paths_are_printed_one_after_the_other(socket_directory: Path) -> None:
+    def script(request: bytes) -> bytes:
+        return response(request.split()[1])
+
+    with RawHost(socket_directory / "sock", script) as raw_host:
+        result = run("query", "/b", "/a", "/b", socket=raw_host.path)
+    assert result == Result(0, b"/b/a/b", b"")
+
+
+def test_first_error_ends_a_query_of_several_paths(socket_directory: Path) -> None:
+    def script(request: bytes) -> bytes:
+        status = "403 Forbidden" if request.startswith(b"GET /b ") else "200 OK"
+        return response(request.split()[1], "text/plain", status)
+
+    with RawHost(socket_directory / "sock", script) as raw_host:
+        result = run("query", "/a", "/b", "/c", socket=raw_host.path)
+        error = failure(4, "/b: permission denied", HINTS[403]).stderr
+        assert result == Result(4, b"/a", b"/b\n" + error)
+        assert run("query", "/a", "/b", socket=raw_host.path) == result
+    assert len(raw_host.requests) == 4
+
+
+@pytest.mark.parametrize("option", [["-i"], ["-d", "{}"], ["--header-out", "ETag"]])
+def test_option_for_one_response_is_rejected_for_several_paths(option: list[str]) -> None:
+    problem = "query: -i, -d and --header-out take one PATH"
+    assert run("query", *option, "/a", "/b") == failure(2, problem, "see the help: devlxdctl query --help")
+
+
 def test_head_request_ends_without_waiting_for_a_body(socket_directory: Path) -> None:
     given = b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"
     with RawHost(socket_directory / "sock", given) as raw_host:

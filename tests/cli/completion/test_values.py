@@ -34,6 +34,8 @@ def test_values_on_the_command_line_are_not_completed_again(simulator: Simulator
     assert complete(line, simulator.path) == Result(0, b"plain,user.ab\n", b"")
     line = "devlxdctl events --type config,"
     assert complete(line, simulator.path) == Result(0, b"plain,config,device\n", b"")
+    line = "devlxdctl dump --only config,state,de"
+    assert complete(line, simulator.path) == Result(0, b"plain,config,state,devices\n", b"")
 
 
 def test_options_of_the_line_apply_to_its_completion(simulator: Simulator) -> None:
