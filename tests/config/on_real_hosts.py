@@ -1,15 +1,16 @@
 """`python -m tests.config.on_real_hosts`: files and processes from keys beside restarts of a real daemon.
 
-`config env -o --watch` and `config run --watch` run in a guest while the daemon of its host is restarted many
-times, by TERM and KILL, and frozen. Two keys are changed before each restart, and again after it. The last
-values must be in the file, in the environment of the child, and in the last run of the command. No command may
-run with an older value than the run before it, or twice with the same values. Memory, descriptors and threads
-are compared before and after. Not part of the test suite.
+`config env -o --watch` and `config run --watch` run in a guest while the daemon of its host is restarted
+many times, by TERM and KILL, and frozen. Two keys are changed before each restart, and again after it. The
+last values must be in the file, in the environment of the child, and in the last run of the command. No
+command may run with an older value than the run before it, or twice with the same values. Memory,
+descriptors and threads are compared before and after. Not part of the test suite.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 
 from tests.hosts import INCUS, LXD, DaemonHost
@@ -51,7 +52,7 @@ def check_order(name: str, job: Job, values: list[str]) -> None:
     """Check that no run had an older value than the one before it, or the same values."""
     runs = [line.split() for line in job.stdout().decode().splitlines()]
     places = [tuple(values.index(value) for value in run) for run in runs]
-    for earlier, later in zip(places, places[1:], strict=False):
+    for earlier, later in itertools.pairwise(places):
         assert earlier != later and all(one <= other for one, other in zip(earlier, later, strict=True)), runs
     # A value that was set right before a restart is skipped if it was replaced before it was read. Reading
     # both keys takes two requests: an update between these is seen as two.
