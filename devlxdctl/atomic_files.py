@@ -22,8 +22,8 @@ _MAX_NAME: Final = 255  # bytes, on every native file system of Linux
 def safe_file_name(given: str | None, default: str) -> str:
     """Return the last part of a file name that the host chose, or `default` if it is unsafe.
 
-    Unsafe are hidden names, names that programs take for options, names with characters that do not print or
-    with white space around them, and names that are too long.
+    Unsafe are hidden names, names that programs take for options, and names that are too long. So are names
+    with characters that do not print, or with white space around them.
     """
     name = (given or "").rpartition("/")[2]
     is_safe = name.isprintable() and not name.startswith((".", "-")) and name.strip() == name

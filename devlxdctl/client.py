@@ -290,9 +290,9 @@ class Client(FileMethods, VolumeMethods):
         """Download an image of the host and verify its SHA-256, which is its fingerprint.
 
         * `fingerprint`: all 64 hexadecimal digits.
-        * `output`: an existing directory, "" for the current one, where files get the names that the host
-          gives; or the path of a file, for a unified image; or a binary stream, for a unified image, which
-          receives the bytes before they are verified.
+        * `output`: an existing directory, "" for the current one: files get the names that the host gives. A
+          unified image can also go to the path of a file, or to a binary stream. A stream receives the bytes
+          before they are verified.
         * `overwrite`: replace existing files.
         * `progress`: called after each piece with the bytes so far and the size, None where it is unknown.
 

@@ -76,9 +76,9 @@ def guest_signs(root: str = "/") -> list[GuestSign]:
 def find_socket(path: str | os.PathLike[str] | None = None) -> str:
     """Return the path of the socket to use.
 
-    That is `path`, else `$DEVLXD_SOCKET`, else the first of `SOCKETS` that exists, else the one whose
-    directory exists, else the one of the product that this guest shows signs of, else LXD's. Raises
-    `InvalidRequest` for a path that no socket can have.
+    The first of these that is given or exists: `path`, `$DEVLXD_SOCKET`, a socket of `SOCKETS`, a directory of
+    one of these. Without any, it is the socket of the product that this guest shows signs of, or LXD's.
+    Raises `InvalidRequest` for a path that no socket can have.
     """
     given = os.fspath(path) if path else os.environ.get("DEVLXD_SOCKET", "")
     if not given:

@@ -1,7 +1,7 @@
 """Changes of config keys and devices, none of them missed: subscribe, read, compare.
 
-Hosts send no events for `cloud-init.*`, send those of one update in any order, and send nothing again after a
-lost connection; the agent of a virtual machine can lose events without a sign. So an event only says what to
+Hosts send no events for `cloud-init.*`, and send those of one update in any order. After a lost connection they
+send nothing again. The agent of a virtual machine can lose events without a sign. So an event only says what to
 read. A change is what was read, where it differs from what was reported before. Everything is read at the
 start, after every gap, and at an interval.
 """
@@ -61,7 +61,7 @@ class Everything(NamedTuple):
 class ChangeTracker(Generic[V]):
     """What is known, what has to be read, and which changes a read shows. Does no I/O.
 
-    Each change that it reports was real, none is reported twice, no value follows a newer one, and after a
+    Each change that it reports was real. None is reported twice, and no value follows a newer one. After a
     full read during which nothing happened, everything is known.
     """
 

@@ -15,7 +15,7 @@ _JOIN_TIMEOUT: Final = 1.0  # seconds for the thread to end when its result is n
 class Sha256Thread:
     """The SHA-256 of the pieces it gets. A context manager, at whose end the thread has ended.
 
-    Used by one thread, in which a signal handler can raise at any time: so nothing here waits for a lock that
+    Used by one thread, in which a signal handler can raise at any time. So nothing here waits for a lock that
     such an exception could have left locked. Where no thread can be started, the pieces are hashed at once.
     """
 

@@ -39,9 +39,9 @@ def image() -> None:
 def export(options: Options, fingerprint: str, output: str | None, force: bool, quiet: bool) -> Table | None:
     """Export an image and verify its fingerprint (SHA-256).
 
-    The one file of a unified image, or the two files of a split image, appear in the current directory or in
-    DIR once they are verified, under the names that the host gives. A unified image can be written to FILE or
-    to stdout instead. stdout gets the bytes before they are verified: exit status 8 means that they are bad.
+    The files appear in the current directory or in DIR once they are verified, under the names that the host
+    gives. A unified image is one file, a split image two. A unified image can be written to FILE or to stdout
+    instead. stdout gets the bytes before they are verified; exit status 8 means that they are bad.
 
     \b
     Examples:
