@@ -76,8 +76,8 @@ def guest_signs(root: str = "/") -> list[GuestSign]:
 def find_socket(path: str | os.PathLike[str] | None = None) -> str:
     """Return the path of the socket to use.
 
-    The first of these that is given or exists: `path`, `$DEVLXD_SOCKET`, a socket of `SOCKETS`, a directory of
-    one of these. Without any, it is the socket of the product that this guest shows signs of, or LXD's.
+    The first of these that is given or exists: `path`, `$DEVLXD_SOCKET`, a socket of `SOCKETS`, a directory
+    of one of these. Without any, it is the socket of the product that this guest shows signs of, or LXD's.
     Raises `InvalidRequest` for a path that no socket can have.
     """
     given = os.fspath(path) if path else os.environ.get("DEVLXD_SOCKET", "")

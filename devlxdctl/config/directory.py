@@ -21,9 +21,10 @@ _ROOT: Final = 0
 def open_directory(path: str) -> Iterator[int]:
     """Open the directory of the file `path`, and yield its descriptor.
 
-    For root, raises `BadData` where another user could lead the path elsewhere. That is a directory on the way
-    that others can write to, without the sticky bit. It is also what belongs to another user than the
-    directory that contains it, unless that is root's. What is done with the descriptor happens in the directory that was checked.
+    For root, raises `BadData` where another user could lead the path elsewhere. That is a directory on the
+    way that others can write to, without the sticky bit. It is also what belongs to another user than the
+    directory that contains it, unless that is root's. What is done with the descriptor happens in the
+    directory that was checked.
     """
     parent = os.path.dirname(path) or "."
     try:

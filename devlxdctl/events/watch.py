@@ -1,9 +1,9 @@
 """Changes of config keys and devices, none of them missed: subscribe, read, compare.
 
-Hosts send no events for `cloud-init.*`, and send those of one update in any order. After a lost connection they
-send nothing again. The agent of a virtual machine can lose events without a sign. So an event only says what to
-read. A change is what was read, where it differs from what was reported before. Everything is read at the
-start, after every gap, and at an interval.
+Hosts send no events for `cloud-init.*`, and send those of one update in any order. After a lost connection
+they send nothing again. The agent of a virtual machine can lose events without a sign. So an event only
+says what to read. A change is what was read, where it differs from what was reported before. Everything is
+read at the start, after every gap, and at an interval.
 """
 
 from __future__ import annotations

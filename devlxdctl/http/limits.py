@@ -1,7 +1,7 @@
 """A Unix socket with limits on time and size, and a response that rejects malformed framing.
 
-A read timeout alone restarts at each byte, so a host that sends one byte a second never times out. A host that
-sends chunk headers or trailers without end never finishes.
+A read timeout alone restarts at each byte, so a host that sends one byte a second never times out. A host
+that sends chunk headers or trailers without end never finishes.
 """
 
 from __future__ import annotations
