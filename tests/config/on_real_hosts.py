@@ -81,6 +81,9 @@ def restarts(host: DaemonHost, counts: dict[Restart, int]) -> None:
         check(host, jobs, values[-1])
         if turn == WARM_UP:
             before = {name: usage(job) for name, job in jobs.items()}
+        if turn % 10 == 0:
+            memory = ", ".join(f"{name} {usage(job).memory} KiB" for name, job in jobs.items())
+            print(f"after {turn} restarts: RSS {memory}", flush=True)
     what = f"{host.name} {host.version}, {len(kinds)} restarts"
     mixture = ", ".join(f"{kind} {count}" for kind, count in counts.items())
     print(f"{what}: {mixture}: {time.monotonic() - started:.0f} s", flush=True)

@@ -194,10 +194,11 @@ class DaemonHost:
         assert self._daemon is not None
         self._daemon.kill(signal.SIGCONT)
 
-    def restart_guest(self) -> None:
-        """Restart the guest, which ends all processes inside."""
+    def restart_guest(self, *, has_api: bool = True) -> None:
+        """Restart the guest, which ends all processes inside; without `has_api`, its API is switched off."""
         self._change_state("restart")
-        self._wait_for_guest_api()
+        if has_api:
+            self._wait_for_guest_api()
 
     def reset(self) -> None:
         """Restore the state of a new host between tests: running daemon, guest API on, not Ready.
