@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 # Most tests wait for a program, so more of them run at a time than there are processors.
 PYTEST_FLAGS ?= -n 4 --dist worksteal
 
-.PHONY: help demo test lint bench hosts generate docs dist zipapp deb test-guests fuzz soak audit lock clean
+.PHONY: help demo test lint bench hosts generate docs dist zipapp deb release-check test-guests fuzz soak audit lock \
+    clean
 
 help:
 	@echo 'make demo          run the main commands in a simulated guest'
@@ -19,6 +20,7 @@ help:
 	@echo 'make dist          build and check sdist and wheel in dist/'
 	@echo 'make zipapp        build dist/devlxdctl.pyz, the program as one file'
 	@echo 'make deb           build dist/devlxdctl_VERSION_all.deb for Debian 12, Ubuntu 22.04 and later'
+	@echo 'make release-check  build all files of a release twice, and print what is missing for it'
 	@echo 'make test-guests   test file and package in guests of Debian 12, 13 and testing, and other Pythons, as root'
 	@echo 'make fuzz          fuzz what reads data of the host for FUZZ_SECONDS (60)'
 	@echo 'make soak          run for minutes against a real Incus, as root, and the simulator; ARGS=--help'
@@ -75,7 +77,7 @@ audit: $(VENV)/.test
 lock:
 	rm -rf $(VENV)-lock
 	$(OLDEST) -m venv $(VENV)-lock
-	$(VENV)-lock/bin/pip install -q -e '.[test,fuzz]'
+	$(VENV)-lock/bin/pip install -q -e '.[test,audit,bench,dist,docs,fuzz,release]'
 	{ sed -n '/^#/p' requirements-dev.txt; $(VENV)-lock/bin/pip freeze --exclude-editable; } >requirements-dev.new
 	mv requirements-dev.new requirements-dev.txt
 	rm -rf $(VENV)-lock
@@ -113,6 +115,13 @@ deb:
 	    { echo 'make deb: as root, first run: apt-get install --no-install-recommends $(DEB_PACKAGES)' >&2; exit 1; }
 	@mkdir -p dist && rm -f dist/devlxdctl_*.deb
 	DEB_DESTDIR=dist dpkg-buildpackage --ignore-builtin-builddeps --rules-target=clean,binary,clean
+
+$(VENV)/.release: $(VENV)/.test
+	$(BIN)/pip install -q -c requirements-dev.txt -e '.[release]'
+	@touch $@
+
+release-check: $(VENV)/.release
+	$(BIN)/python -m tools.release
 
 # Their names do not begin with test_, so that only this target runs them.
 test-guests: hosts zipapp deb

@@ -14,8 +14,8 @@ import click
 from devlxdctl import DevLXDError, ExitStatus
 from devlxdctl.cli.lazy import LazyCommands
 from devlxdctl.cli.options import Group, MissingCommand, Options, usage_message
-from devlxdctl.cli.output.render import render
-from devlxdctl.cli.output.stdio import OutputClosed, print_error, write_raw
+from devlxdctl.cli.output.render import Help, render
+from devlxdctl.cli.output.stdio import OutputClosed, print_error
 from devlxdctl.cli.signals import Interrupted, die_by_signal
 
 COMPLETE_VARIABLE = "_DEVLXDCTL_COMPLETE"
@@ -56,7 +56,7 @@ class Root(Group):
             # Not in standalone mode, which exits with other statuses.
             status = super().main(*args, **{**extra, "standalone_mode": False})
         except MissingCommand as error:
-            write_raw([error.help_text().encode()], to_stderr=True)
+            render(Help(error.help_text(), is_error=True), as_json=False)
             status = ExitStatus.USAGE
         except click.UsageError as error:
             message, hint = usage_message(error)

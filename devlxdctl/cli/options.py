@@ -194,10 +194,10 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
 
 
 def print_and_exit(ctx: click.Context, text: str) -> None:
-    """Write a text as any other output, and exit."""
-    from devlxdctl.cli.output.render import Value, render
+    """Write a help text as any other output, and exit."""
+    from devlxdctl.cli.output.render import Help, render
 
-    ctx.exit(render(Value(text, text), as_json=False))
+    ctx.exit(render(Help(text), as_json=False))
 
 
 _UNLIMITED = 1000  # characters of the first line of a help text
@@ -301,8 +301,10 @@ class Group(Command, click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Print each command with the whole first line of its help, in the sections of the group."""
-        for title, names in self.command_sections(ctx).items():
-            commands = [(name, self.get_command(ctx, name)) for name in names]
+        sections = self.command_sections(ctx)
+        width = max((len(name) for names in sections.values() for name in names), default=0)
+        for title, names in sections.items():
+            commands = [(name.ljust(width), self.get_command(ctx, name)) for name in names]
             rows = [(name, command.get_short_help_str(_UNLIMITED)) for name, command in commands if command]
             with formatter.section(title):
                 formatter.write_dl(rows)

@@ -97,6 +97,11 @@ def test_command_runs_from_the_cache(archive: Path, simulator: Simulator, sandbo
         assert (cache / "requests.adapters").is_file()
 
 
+def test_man_page_from_the_archive(archive: Path) -> None:
+    page = (REPOSITORY / "man" / "devlxdctl-config-get.1").read_bytes()
+    assert run(archive, "help", "--man", "config", "get") == Result(0, page, b"")
+
+
 def test_table_on_a_terminal(archive: Path, simulator: Simulator) -> None:
     terminal = [sys.executable, "-c", "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]))"]
     done = subprocess.run(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from devlxdctl.simulator import Simulator
 from tests.hosts.jobs import DEFAULT_SIGNALS, Job, poll
 from tests.support.program import PROGRAM
 
-__all__ = ["DEFAULT_SIGNALS", "TIMESTAMP", "Job", "Programs", "poll", "wait_for_listeners"]
+__all__ = ["DEFAULT_SIGNALS", "TIMESTAMP", "Job", "Programs", "poll", "wait_for_listeners", "wait_for_read"]
 
 TIMESTAMP = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z"
 """A regular expression for the timestamp of an event."""
@@ -17,6 +19,18 @@ TIMESTAMP = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z"
 def wait_for_listeners(simulator: Simulator, number: int = 1) -> None:
     """Wait until this number of programs listen to events."""
     poll(f"{number} listeners", lambda: simulator.show()["listeners"] >= number or None, 20)
+
+
+@contextmanager
+def wait_for_read(simulator: Simulator, key: str) -> Iterator[None]:
+    """At the end of the block, wait until a program has read the key after the block began."""
+    before = len(simulator.requests)
+    yield
+
+    def count_reads() -> int | None:
+        return sum(path == f"/1.0/config/{key}" for _, path, _ in simulator.requests[before:]) or None
+
+    poll(f"{key} is read", count_reads, 20)
 
 
 class Programs:

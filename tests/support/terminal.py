@@ -159,14 +159,26 @@ def run_on_terminal(
 ) -> Screen:
     """Run the installed `devlxdctl` with a terminal as its stdin, stdout and stderr.
 
-    With `pipe_stdout`, stdout is a pipe. The line ends of the terminal are newlines in `text`.
+    With `pipe_stdout`, stdout is a pipe.
     """
+    environment = {"DEVLXD_SOCKET": str(socket), **(env or {})}
+    return program_on_terminal([PROGRAM, *argv], columns=columns, env=environment, pipe_stdout=pipe_stdout)
+
+
+def program_on_terminal(
+    argv: Sequence[str | Path],
+    *,
+    columns: int = 80,
+    env: Mapping[str, str] | None = None,
+    pipe_stdout: bool = False,
+) -> Screen:
+    """Run a program with a terminal. The line ends of the terminal are newlines in `text`."""
     terminal, other_end = pty.openpty()
-    environment = {"DEVLXD_SOCKET": str(socket), "TERM": "xterm", "COLUMNS": str(columns), **(env or {})}
+    environment = {"TERM": "xterm", "COLUMNS": str(columns), **(env or {})}
     written = b""
     try:
         with subprocess.Popen(
-            [PROGRAM, *argv],
+            argv,
             stdin=other_end,
             stdout=subprocess.PIPE if pipe_stdout else other_end,
             stderr=other_end,

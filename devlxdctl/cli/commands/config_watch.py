@@ -68,7 +68,8 @@ def watch(
         groups = ((change,) for change in changes)
     if changes_only:
         groups = ([change for change in group if change.action != "initial"] for group in groups)
-    return Lines(_lines(groups, command, batch, quiet, count))
+    header = ("ACTION", "KEY", "VALUE", "OLD VALUE")
+    return Lines(_lines(groups, command, batch, quiet, count), header)
 
 
 def _lines(

@@ -8,8 +8,6 @@ from devlxdctl import ExitStatus
 from devlxdctl.cli.options import Command, Options
 from devlxdctl.cli.output.render import Table
 
-_STYLES = {"ok": "green", "fail": "bold red", "skip": "dim"}
-
 
 @click.command(cls=Command)
 @click.pass_obj
@@ -29,4 +27,4 @@ def doctor(options: Options) -> Table:
     data = [{"check": c.check, "status": c.status, "detail": c.detail, "fix": c.fix} for c in checks]
     rows = [(c.status, c.check, c.detail, c.fix or "") for c in checks]
     status = next((c.exit_status for c in checks if c.exit_status), ExitStatus.OK)
-    return Table(data, ("STATUS", "CHECK", "DETAIL AND FIX"), rows, wrap=True, styles=_STYLES, status=status)
+    return Table(data, ("STATUS", "CHECK", "DETAIL AND FIX"), rows, checks=True, status=status)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from devlxdctl import Dropped, Event, EventStream, Gap
 
 
+_HEADER = ("TIME", "TYPE", "ACTION", "NAME", "VALUE")
+"""The last one stands for the value and old value of a key, or the options of a device."""
+
+
 class _EventTypes(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of Click only
     """Types of events, separated by commas. A host accepts any other, and then sends nothing."""
 
@@ -66,7 +70,7 @@ def events(options: Options, types: list[str], count: int | None, seconds: float
       devlxdctl events --type device -f json | jq -c .metadata
     """
     stream = options.client().events(types, output_fd=stdout_descriptor())
-    return Lines(_lines(stream, count, seconds))
+    return Lines(_lines(stream, count, seconds), _HEADER)
 
 
 def _lines(

@@ -12,6 +12,7 @@ from devlxdctl.cli.options import Command, UnknownCommand, print_and_exit
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from devlxdctl.cli.output.manual import Program
     from devlxdctl.cli.output.render import Value
 
 STATUSES: Final[dict[ExitStatus, str]] = {
@@ -50,20 +51,45 @@ def _complete_topics(ctx: click.Context, param: click.Parameter, incomplete: str
     return [item for item in items if item.value.startswith(incomplete)]
 
 
+def manual(root: click.Command) -> Program:
+    """Return what the man pages of `devlxdctl` consist of."""
+    from devlxdctl.cli.output.manual import Program
+
+    return Program(
+        "devlxdctl",
+        root,
+        {str(int(status)): text for status, text in STATUSES.items()},
+        SIGNALS,
+        {
+            "DEVLXD_SOCKET": "The host's socket, unless `--socket` is given.",
+            "DEVLXD_BEARER_TOKEN": "A bearer token, unless `--token-file` is given.",
+            "NO_COLOR": "Turns colors off.",
+            "FORCE_COLOR": "Turns colors on for errors and help that do not go to a terminal.",
+        },
+        {
+            "/dev/lxd/sock": "The socket of LXD. It is tried first.",
+            "/dev/incus/sock": "The socket of Incus.",
+        },
+        ("devlxd-simulator(1)", "cloud-init(1)", "systemd.exec(5)"),
+    )
+
+
 @click.command("help", cls=Command)
 @click.argument("topic", nargs=-1, metavar="[COMMAND... | exit-codes]", shell_complete=_complete_topics)
+@click.option("--man", is_flag=True, help="Print the man page of the command, for man -l -.")
 @click.pass_context
-def help_(ctx: click.Context, topic: tuple[str, ...]) -> Value | None:
+def help_(ctx: click.Context, topic: tuple[str, ...], man: bool) -> Value | None:
     """Print the help of a command, or the exit statuses.
 
     \b
     Examples:
       devlxdctl help config get
       devlxdctl help exit-codes
+      devlxdctl help --man config get | man -l -
     """
     from devlxdctl.cli.output.render import Value
 
-    if topic == (_TOPIC,):
+    if topic == (_TOPIC,) and not man:
         return Value({str(int(status)): text for status, text in STATUSES.items()}, _format_statuses())
     target = ctx.find_root()
     for word in topic:
@@ -73,6 +99,11 @@ def help_(ctx: click.Context, topic: tuple[str, ...]) -> Value | None:
             names = group.list_commands(target) if isinstance(group, click.Group) else []
             raise UnknownCommand(word, names, ctx)
         target = click.Context(command, info_name=word, parent=target)
+    if man:
+        from devlxdctl.cli.output.manual import man_page
+
+        page = man_page(manual(ctx.find_root().command), ("devlxdctl", *topic))
+        return Value(page, page)
     print_and_exit(ctx, target.get_help())
     return None
 

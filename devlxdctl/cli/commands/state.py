@@ -23,7 +23,8 @@ def state(options: Options, field: str | None) -> Value | Table:
     """
     found = options.client().state()
     if field is None:
-        return Table(found, ("FIELD", "VALUE"), [(name, as_text(value)) for name, value in found.items()])
+        rows = [(name, as_text(value)) for name, value in found.items()]
+        return Table(found, ("FIELD", "VALUE"), rows, styles={"Ready": "ok"})
     if field not in found:
         raise NotFound(field, "no such field in the state", hint=f"choose one of: {', '.join(found)}")
     value = found[field]  # type: ignore[literal-required]  # any field that the host sends

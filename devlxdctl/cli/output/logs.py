@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from devlxdctl.cli.output.colors import STYLES
 from devlxdctl.cli.output.stdio import escape, print_error
 
 if TYPE_CHECKING:
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
 
 class _StderrHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        print_error(f"devlxdctl: {record.getMessage()}")
+        print_error(f"devlxdctl: {record.getMessage()}", _meaning(record))
+
+
+def _meaning(record: logging.LogRecord) -> str:
+    return "warning" if record.levelno >= logging.WARNING else "log"
 
 
 def enable_log(verbose: bool) -> None:
@@ -35,7 +40,8 @@ def log_above_progress(console: Console) -> Iterator[None]:
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            console.print(Text(escape(f"devlxdctl: {record.getMessage()}")))
+            prefix = Text("devlxdctl:", STYLES[_meaning(record)])
+            console.print(prefix + Text(escape(f" {record.getMessage()}")))
 
     logger = logging.getLogger("devlxdctl")
     handlers, logger.handlers = logger.handlers, [Handler()]

@@ -6,7 +6,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from devlxdctl.cli.output.colors import STYLES, uses_color
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _REFRESH_INTERVAL: Final = 0.1  # seconds
 
@@ -20,7 +25,6 @@ def progress_bar(quiet: bool) -> Iterator[Callable[[int, int | None], None] | No
     if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -32,7 +36,7 @@ def progress_bar(quiet: bool) -> Iterator[Callable[[int, int | None], None] | No
 
     from devlxdctl.cli.output.logs import log_above_progress
 
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    console = _console()
     known_size = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(compact=True))
     bar: Progress | None = None
     refreshed = 0.0
@@ -59,19 +63,36 @@ def progress_bar(quiet: bool) -> Iterator[Callable[[int, int | None], None] | No
             bar.stop()
 
 
+def _console() -> Console:
+    """Return the terminal on stderr. What rich shows on it has one color, and not those of errors."""
+    from rich.console import Console
+    from rich.default_styles import DEFAULT_STYLES
+    from rich.theme import Theme
+
+    plain = {name: "" for name in DEFAULT_STYLES if name.startswith("progress.")}
+    bar = dict.fromkeys(("bar.complete", "bar.finished", "bar.pulse", "progress.spinner"), STYLES["progress"])
+    return Console(
+        stderr=True,
+        color_system="standard" if uses_color(sys.stderr) else None,
+        theme=Theme({**plain, **bar, "bar.back": "dim"}),
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+
+
 @contextmanager
 def progress_line(text: str, quiet: bool) -> Iterator[None]:
     """Show `text` with the time so far during the block, and remove it at its end."""
     if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield
         return
-    from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from devlxdctl.cli.output.logs import log_above_progress
     from devlxdctl.cli.output.stdio import escape
 
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    console = _console()
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     line = Progress(*columns, console=console, transient=True)
     line.add_task(escape(text), total=None)

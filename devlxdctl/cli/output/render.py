@@ -1,7 +1,7 @@
 """Printing what a command returns, as text or as JSON.
 
-On a terminal, text is a table. Off a terminal it is an interface: tab-separated, without a header, nothing
-cut. JSON is the host's own data: indented on a terminal, otherwise on one line.
+On a terminal, text is a table in color. Off a terminal it is an interface: tab-separated, without a header,
+nothing cut. JSON is the host's own data: indented and in color on a terminal, otherwise on one line.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from devlxdctl import ExitStatus, UnexpectedResponse
+from devlxdctl.cli.output.colors import paint_help, paint_json, uses_color
 from devlxdctl.cli.output.stdio import (
     CONTROL_CHARACTERS,
     UNSAFE_CHARACTERS,
@@ -19,11 +20,10 @@ from devlxdctl.cli.output.stdio import (
     encode,
     escape,
     write_raw,
+    write_stderr,
     write_stdout,
 )
-
-_MIN_WIDTH: Final = 8
-"""Columns of the terminal that a column of a table gets at least, if it needs them."""
+from devlxdctl.cli.output.tables import Columns, format_table
 
 
 class Value(NamedTuple):
@@ -37,17 +37,24 @@ class Value(NamedTuple):
 class Table(NamedTuple):
     """Rows of cells. The last title of `header` can stand for any number of further cells.
 
-    On a terminal the further cells follow the last one, and what does not fit is cut; with `wrap`, both
-    continue on the next line. `styles` are the styles of rich for the first cells, by their text. `status` is
-    the exit status.
+    On a terminal the further cells follow the last one, and what does not fit is cut. `styles` are the
+    meanings of cells by their text, which have colors there. `checks` are rows of a status, a subject, a
+    detail and what to do about it; nothing of these is cut. `status` is the exit status.
     """
 
     data: Any
     header: Sequence[str]
     rows: Iterable[Sequence[str]]
-    wrap: bool = False
+    checks: bool = False
     styles: Mapping[str, str] = {}
     status: ExitStatus = ExitStatus.OK
+
+
+class Help(NamedTuple):
+    """The help of a command, in color wherever colors are used; to stderr if `is_error`."""
+
+    text: str
+    is_error: bool = False
 
 
 class Document(NamedTuple):
@@ -71,12 +78,16 @@ class Line(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """A stream of lines, each written and flushed before the next one is requested."""
+    """A stream of lines, each written and flushed before the next one is requested.
+
+    `header` has the titles of the columns on a terminal. The last one can stand for any number of cells.
+    """
 
     lines: Iterable[Line]
+    header: Sequence[str] = ()
 
 
-Output = Value | Table | Document | Lines | Raw | None
+Output = Value | Table | Document | Help | Lines | Raw | None
 
 
 def render(output: Output, as_json: bool) -> ExitStatus:
@@ -88,7 +99,10 @@ def render(output: Output, as_json: bool) -> ExitStatus:
         return ExitStatus.OK
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
     if isinstance(output, Lines):
-        _write_lines(output.lines, as_json, is_terminal)
+        _write_lines(output, as_json, is_terminal)
+        return ExitStatus.OK
+    if isinstance(output, Help):
+        _write_help(output)
         return ExitStatus.OK
     if isinstance(output, Raw):
         write_raw(output.chunks, output.is_error)
@@ -102,25 +116,33 @@ def format_output(output: Value | Table | Document, as_json: bool, is_terminal: 
     if as_json or isinstance(output, Document):
         text = _format_json(output.data, indent=is_terminal) + "\n"
     elif isinstance(output, Table):
-        text = _format_table(output) if is_terminal else tab_separated(output)
+        text = format_table(output) if is_terminal else tab_separated(output)
     else:
         end = "\n" if output.newline and not output.text.endswith("\n") else ""
         text = escape(output.text + end, keep="\t\n") if is_terminal else output.text + end
     return encode(text)
 
 
-def _write_lines(lines: Iterable[Line], as_json: bool, is_terminal: bool) -> None:
+def _write_lines(stream: Lines, as_json: bool, is_terminal: bool) -> None:
+    columns = Columns(stream.header) if is_terminal and not as_json else None
     try:
-        for line in lines:
+        for line in stream.lines:
             if as_json:
-                text = _escape_json(line.json) if is_terminal else line.json
+                text = (_terminal_json(line.json) if is_terminal else line.json) + "\n"
             elif line.cells is None:
                 continue
             else:
-                text = ("  " if is_terminal else "\t").join(_cell(cell, is_terminal) for cell in line.cells)
-            write_stdout(encode(text + "\n"))
+                text = columns.format(line.cells) if columns else _tab_separated(line.cells)
+            write_stdout(encode(text))
     except BrokenPipeError as error:  # noticed while there was nothing to write
         raise OutputClosed from error
+
+
+def _write_help(output: Help) -> None:
+    stream = sys.stderr if output.is_error else sys.stdout
+    text = output.text if output.text.endswith("\n") else output.text + "\n"
+    data = encode(paint_help(text) if uses_color(stream) else text)
+    write_stderr(data) if output.is_error else write_stdout(data)
 
 
 def as_text(data: Any) -> str:
@@ -134,7 +156,7 @@ def compact_json(data: Any) -> str:
 
 
 def _format_json(data: Any, indent: bool) -> str:
-    return _escape_json(_dumps(data, indent=2)) if indent else compact_json(data)
+    return _terminal_json(_dumps(data, indent=2)) if indent else compact_json(data)
 
 
 def _dumps(data: Any, **options: Any) -> str:
@@ -152,9 +174,10 @@ def _escape_surrogates(text: str) -> str:
     return re.sub("[\ud800-\udfff]", _json_escape, text)
 
 
-def _escape_json(text: str) -> str:
-    """JSON for a terminal: the characters that JSON may contain unescaped, but a terminal must not get."""
-    return re.sub(UNSAFE_CHARACTERS, lambda match: "\n" if match[0] == "\n" else _json_escape(match), text)
+def _terminal_json(text: str) -> str:
+    """JSON for a terminal: without the characters that JSON may contain, but a terminal must not get."""
+    safe = re.sub(UNSAFE_CHARACTERS, lambda match: "\n" if match[0] == "\n" else _json_escape(match), text)
+    return paint_json(safe) if uses_color(sys.stdout) else safe
 
 
 def _json_escape(match: re.Match[str]) -> str:
@@ -164,44 +187,12 @@ def _json_escape(match: re.Match[str]) -> str:
 
 def tab_separated(table: Table) -> str:
     """Return the rows of `table`, one per line, with tabs between cells."""
-    return "".join("\t".join(_cell(cell) for cell in row) + "\n" for row in table.rows)
+    return "".join(map(_tab_separated, table.rows))
 
 
-def _cell(text: str, is_terminal: bool = False) -> str:
-    characters = UNSAFE_CHARACTERS if is_terminal else CONTROL_CHARACTERS
-    return escape(text.replace("\\", r"\\"), characters=characters)
+def _tab_separated(row: Sequence[str]) -> str:
+    return "\t".join(map(_cell, row)) + "\n"
 
 
-def _format_table(table: Table) -> str:
-    rows = [[_cell(cell, is_terminal=True) for cell in row] for row in table.rows]
-    if not rows:
-        return ""
-    from rich.cells import cell_len
-    from rich.console import Console
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    last = len(table.header) - 1
-    separator = "\n" if table.wrap else " "
-    rows = [[*row[:last], separator.join(row[last:]).rstrip("\n")] for row in rows]
-    console = Console(force_terminal=True, highlight=False, markup=False, emoji=False)
-    widths = [max(map(cell_len, column)) for column in zip(table.header, *rows, strict=True)]
-    # The last column is cut to what is left of the line; rich would shrink the first instead. That one has
-    # the names, which people copy: where it must shrink, it is folded.
-    widths[last] = min(widths[last], max(console.width - sum(widths[:last]) - 2 * last, _MIN_WIDTH))
-    widths[0] = min(widths[0], max(console.width - sum(widths[1:]) - 2 * last, _MIN_WIDTH))
-
-    grid = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for number, title in enumerate(table.header):
-        if number == 0:
-            style = "" if table.styles else "cyan"
-            grid.add_column(title, style=style, overflow="fold", width=widths[0])
-        else:
-            wrap = table.wrap and number == last
-            overflow: Any = "fold" if wrap else "ellipsis"
-            grid.add_column(title, overflow=overflow, no_wrap=not wrap, width=widths[number])
-    for first, *rest in rows:
-        grid.add_row(Text(first, style=table.styles.get(first, "")), *map(Text, rest))
-    with console.capture() as captured:
-        console.print(grid)
-    return captured.get()
+def _cell(text: str) -> str:
+    return escape(text.replace("\\", r"\\"), characters=CONTROL_CHARACTERS)

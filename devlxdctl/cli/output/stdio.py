@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import IO, Final
 
 from devlxdctl import BadData
+from devlxdctl.cli.output.colors import paint_message, uses_color
 
 # Patterns and no compiled expressions: each start would compile them, and most need neither.
 
@@ -55,7 +56,7 @@ def write_raw(chunks: Iterable[bytes], to_stderr: bool) -> None:
     stream = sys.stderr if to_stderr else sys.stdout
     is_terminal = stream is not None and stream.isatty()
     decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
-    write = _write_stderr if to_stderr else write_stdout
+    write = write_stderr if to_stderr else write_stdout
     last = b"\n"
 
     def write_part(chunk: bytes, is_end: bool = False) -> None:
@@ -77,9 +78,13 @@ def write_raw(chunks: Iterable[bytes], to_stderr: bool) -> None:
             write(b"\n")
 
 
-def print_error(line: str) -> None:
-    """Write a line to stderr, with control characters escaped. Does nothing where stderr is closed."""
-    _write_stderr(encode(escape(line) + "\n"))
+def print_error(line: str, meaning: str = "error") -> None:
+    """Write a line to stderr, with control characters escaped. Does nothing where stderr is closed.
+
+    `meaning` decides on the color of `devlxdctl:` at its start.
+    """
+    safe = escape(line)
+    write_stderr(encode((paint_message(safe, meaning) if uses_color(sys.stderr) else safe) + "\n"))
 
 
 def escape(text: str, keep: str = "", characters: str = UNSAFE_CHARACTERS) -> str:
@@ -130,7 +135,8 @@ def _write_all(stream: IO[str], data: bytes) -> None:
     write_descriptor(descriptor, data)
 
 
-def _write_stderr(data: bytes) -> None:
+def write_stderr(data: bytes) -> None:
+    """Write all of `data` at once. Does nothing where stderr is closed."""
     # There is no place to report that stderr cannot be written.
     with contextlib.suppress(OSError):
         if sys.stderr is not None:

@@ -331,9 +331,9 @@ def test_doctor_on_a_terminal_wraps_details_and_fixes_at_its_width(lxd_socket: P
         screen = run_on_terminal("doctor", socket=lxd_socket)
     lines = without_colors(screen.text).splitlines()
     assert max(map(len, lines)) <= 80
-    start = next(number for number, line in enumerate(lines) if line.startswith("skip    images"))
+    start = next(number for number, line in enumerate(lines) if line.startswith("- skip  images"))
     assert [line.rstrip() for line in lines[start : start + 3]] == [
-        "skip    images      export is switched off",
-        "                    on the host: lxc config set INSTANCE",
+        "- skip  images      export is switched off",
+        "                    fix: on the host: lxc config set INSTANCE",
         "                    security.devlxd.images=true",
     ]

@@ -14,7 +14,7 @@ from devlxdctl.simulator import Simulator
 from tests.support.exports import FINGERPRINT, IMAGE, range_response, unified
 from tests.support.program import PROGRAM, Result, failure, run
 from tests.support.raw_host import RawHost
-from tests.support.terminal import run_on_terminal
+from tests.support.terminal import run_on_terminal, without_colors
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_export_to_stdout_that_cannot_be_written(
 def test_export_to_a_terminal_is_a_usage_error(simulator: Simulator, fingerprint: str) -> None:
     screen = run_on_terminal("image", "export", fingerprint, "-o", "-", socket=simulator.path)
     assert screen.status == 2
-    assert screen.text == (
+    assert without_colors(screen.text) == (
         "devlxdctl: image export: -o -: stdout is a terminal\n"
         "hint: see the help: devlxdctl image export --help\n"
     )
@@ -105,7 +105,7 @@ def test_log_appears_above_the_progress_bar(socket_directory: Path, image_direct
         argv = ["image", "export", FINGERPRINT, "-o", str(image_directory)]
         screen = run_on_terminal(*argv, socket=raw_host.path, pipe_stdout=True)
     line = f"devlxdctl: {FINGERPRINT}: truncated response; resuming after {len(IMAGE) - 500} bytes"
-    assert line.replace(" ", "") in re.sub(r"\s+", "", screen.text)
+    assert line.replace(" ", "") in re.sub(r"\s+", "", without_colors(screen.text))
 
 
 def test_help_of_export_imports_no_module_of_exports() -> None:

@@ -9,7 +9,7 @@ import pytest
 from devlxdctl.simulator import Simulator
 from tests.cli.background import Programs
 from tests.support.program import Result, failure, run
-from tests.support.terminal import run_on_terminal
+from tests.support.terminal import run_on_terminal, without_colors
 
 
 def test_wait_config_ends_at_once_if_the_key_is_set(simulator: Simulator) -> None:
@@ -105,7 +105,7 @@ def test_wait_host_reports_on_a_terminal_that_it_waits(socket_directory: Path) -
     path = socket_directory / "lxd" / "sock"
     screen = run_on_terminal("wait", "host", "--timeout", "1.5", socket=path)
     assert screen.status == 124
-    assert screen.text.splitlines()[:2] == [
+    assert without_colors(screen.text).splitlines()[:2] == [
         f"devlxdctl: waiting for the host: {path}: no such socket",
         f"devlxdctl: {path}: no such socket; waited 1.5 s",
     ]
