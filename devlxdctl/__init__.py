@@ -17,12 +17,12 @@ from devlxdctl._version import __version__ as __version__
 if TYPE_CHECKING:
     from devlxdctl.atomic_files import *
     from devlxdctl.client import *
+    from devlxdctl.config.bursts import *
     from devlxdctl.config.environment import *
     from devlxdctl.config.files import *
     from devlxdctl.config.template import *
     from devlxdctl.doctor.report import *
     from devlxdctl.errors import *
-    from devlxdctl.events.bursts import *
     from devlxdctl.events.stream import *
     from devlxdctl.events.watch import *
     from devlxdctl.guest import *
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _PUBLIC_MODULES = (
     *("errors", "atomic_files", "models", "config.environment", "guest", "http.tokens", "client"),
     *("config.template", "config.files", "http.raw", "volumes.names", "volumes.operation"),
-    *("events.stream", "events.watch", "events.bursts", "images.export", "doctor.report"),
+    *("events.stream", "events.watch", "config.bursts", "images.export", "doctor.report"),
 )
 """In the order in which `__getattr__` looks: the modules that are cheap to import come first."""
 

@@ -211,7 +211,7 @@ class Client(FileMethods, VolumeMethods):
           no re-reads.
         * `output_fd`: raise `BrokenPipeError` as soon as the reader of this descriptor has closed it.
         """
-        from devlxdctl.events.watch import watch_config
+        from devlxdctl.config.watch import watch_config
 
         return watch_config(self._session, self._keys, patterns, interval, output_fd, self._retry())
 
@@ -225,7 +225,7 @@ class Client(FileMethods, VolumeMethods):
         The host can be unavailable meanwhile. Without `timeout`, it raises `NoDevLXD` where there is neither
         a socket nor a sign that this is a guest.
         """
-        from devlxdctl.events.watch import wait_for_config
+        from devlxdctl.config.watch import wait_for_config
 
         return wait_for_config(self._session, self._keys, key, value, gone, timeout)
 

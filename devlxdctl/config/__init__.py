@@ -1,1 +1,1 @@
-"""The config keys `user.*` and `cloud-init.*`: listing, reading, and their use as environment variables."""
+"""The config keys `user.*` and `cloud-init.*`: reading, watching, and files and variables from them."""

@@ -15,7 +15,7 @@ from devlxdctl.errors import BadData, DevLXDError
 from devlxdctl.http.retry import RetryPolicy
 
 if TYPE_CHECKING:
-    from devlxdctl.events.bursts import Burst
+    from devlxdctl.config.bursts import Burst
 
 __all__ = ["ConfigValue", "Content", "EnvironmentFile", "FileOptions", "SavedFile"]
 

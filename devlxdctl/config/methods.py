@@ -11,8 +11,8 @@ from devlxdctl.http.retry import RetryPolicy
 from devlxdctl.http.session import Session
 
 if TYPE_CHECKING:
+    from devlxdctl.config.bursts import Burst
     from devlxdctl.config.files import Content, FileOptions, SavedFile
-    from devlxdctl.events.bursts import Burst
 
 
 class FileMethods:
@@ -70,8 +70,8 @@ class FileMethods:
 
         * `interval`: seconds between full re-reads, as for `watch_config`. The file is then compared, too.
         """
+        from devlxdctl.config.bursts import watch_bursts
         from devlxdctl.config.files import FileOptions, watch_file, watched_patterns
-        from devlxdctl.events.bursts import watch_bursts
 
         patterns = watched_patterns(content)
         bursts = watch_bursts(self._session, self._keys, patterns, interval, None, self._retry())
@@ -91,7 +91,7 @@ class FileMethods:
         * `optional`: accept patterns without glob characters that are not set. Otherwise, such a key raises
           `NotFound` at the start; later, it is logged, and nothing is yielded until it is set again.
         """
-        from devlxdctl.events.bursts import changed_bursts, watch_bursts
+        from devlxdctl.config.bursts import changed_bursts, watch_bursts
 
         retry = self._retry()
         bursts = watch_bursts(self._session, self._keys, patterns, interval, output_fd, retry)

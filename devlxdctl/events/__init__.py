@@ -1,1 +1,1 @@
-"""Events of the host, and what depends on changes: watching, waiting, holding Ready."""
+"""Events of the host, and what depends on changes: waiting for devices, holding Ready."""

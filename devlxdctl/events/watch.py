@@ -12,13 +12,12 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
-from devlxdctl.config.keys import NAMESPACES, KeyReader, is_glob, matches
-from devlxdctl.errors import InvalidRequest, NotSupported, TimedOut, UnexpectedResponse
+from devlxdctl.errors import NotSupported, TimedOut, UnexpectedResponse
 from devlxdctl.events.stream import Event, EventStream, Gap
 from devlxdctl.guest import guest_signs
 from devlxdctl.http.retry import RetryPolicy
@@ -222,43 +221,6 @@ def follow(
                 tracker.mark(key)
 
 
-def watch_config(
-    session: Session,
-    reader: KeyReader,
-    patterns: Sequence[str],
-    interval: float | None,
-    output_fd: int | None,
-    retry: RetryPolicy,
-) -> Iterator[Change[str]]:
-    """See `Client.watch_config`."""
-    source = config_source(reader, patterns, retry)
-    for changes in follow(session, source, ChangeTracker(), retry, interval=interval, output_fd=output_fd):
-        yield from changes
-
-
-def wait_for_config(
-    session: Session,
-    reader: KeyReader,
-    key: str,
-    value: str | None,
-    gone: bool,
-    timeout: float | None,
-) -> str | None:
-    """See `Client.wait_for_config`."""
-    if is_glob(key):
-        raise InvalidRequest(key, "is a pattern, expected a key")
-    retry = _wait_policy(session, timeout)
-    if not key.startswith(NAMESPACES):
-        reader.read_named([key], "", retry)  # raises what a full read would skip: guests cannot read the key
-
-    def holds(found: str | None) -> bool:
-        return found is None if gone else found is not None and value in (None, found)
-
-    late = "still set" if gone else "not set" if value is None else "not set to that value"
-    source = config_source(reader, [key], retry, timeout)
-    return _wait(session, source, key, holds, retry, timeout=timeout, late=late)
-
-
 def wait_for_device(
     session: Session,
     read_devices: Callable[[RetryPolicy], Mapping[str, Device]],
@@ -267,7 +229,7 @@ def wait_for_device(
     timeout: float | None,
 ) -> Device | None:
     """See `Client.wait_for_device`."""
-    retry = _wait_policy(session, timeout)
+    retry = wait_policy(session, timeout)
 
     def read_all() -> Mapping[str, Device]:
         return {each: device for each, device in read_devices(retry).items() if each == name}
@@ -278,32 +240,12 @@ def wait_for_device(
 
     source: Source[Device] = Source("device", "name", lambda each: each == name, read_all, read_some)
     late = "still there" if gone else "no such device"
-    return _wait(
+    return wait_until(
         session, source, name, lambda found: (found is None) is gone, retry, timeout=timeout, late=late
     )
 
 
-def config_source(
-    reader: KeyReader, patterns: Sequence[str], retry: RetryPolicy, timeout: float | None = None
-) -> Source[str]:
-    """The source of the config keys that match `patterns`."""
-    key_retry = RetryPolicy(math.inf, timeout=timeout)
-
-    def wanted(key: str) -> bool:
-        return key.startswith(NAMESPACES) and (not patterns or matches(key, patterns))
-
-    def read_all() -> Mapping[str, str]:
-        matching, named = reader.select(patterns, retry)
-        found = read_some({*matching, *named})
-        return {key: value for key, value in found if value is not None}
-
-    def read_some(keys: Collection[str]) -> Iterable[tuple[str, str | None]]:
-        return reader.read_following(keys, key_retry, retry)
-
-    return Source("config", "key", wanted, read_all, read_some)
-
-
-def _wait_policy(session: Session, timeout: float | None) -> RetryPolicy:
+def wait_policy(session: Session, timeout: float | None) -> RetryPolicy:
     """Wait out any absence of the host until `timeout`; without it, only where a host can be expected."""
     if timeout is not None:
         return RetryPolicy(math.inf, timeout=timeout)
@@ -311,7 +253,7 @@ def _wait_policy(session: Session, timeout: float | None) -> RetryPolicy:
     return RetryPolicy(math.inf if guest_signs() or os.path.isdir(directory) else None)
 
 
-def _wait(
+def wait_until(
     session: Session,
     source: Source[V],
     name: str,
@@ -321,6 +263,10 @@ def _wait(
     timeout: float | None,
     late: str,
 ) -> V | None:
+    """Return the value of `name` once `holds` accepts it, None for one that does not exist.
+
+    Raises `TimedOut` with the problem `late` after `timeout` seconds.
+    """
     if timeout == 0:
         found = source.read_all().get(name)
         if holds(found):

@@ -9,7 +9,8 @@ from contextlib import closing
 from typing import Final, NamedTuple
 
 from devlxdctl.config.keys import KeyReader, is_glob, not_set
-from devlxdctl.events.watch import QUIET, Change, ChangeTracker, config_source, follow
+from devlxdctl.config.watch import config_source
+from devlxdctl.events.watch import QUIET, Change, ChangeTracker, follow
 from devlxdctl.http.retry import RetryPolicy
 from devlxdctl.http.session import Session
 
