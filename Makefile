@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 # Most tests wait for a program, so more of them run at a time than there are processors.
 PYTEST_FLAGS ?= -n 4 --dist worksteal
 
-.PHONY: help demo test lint bench hosts generate docs dist zipapp deb release-check test-guests fuzz soak audit lock \
-    clean
+.PHONY: help demo test lint bench hosts generate docs dist zipapp deb release-check test-guests test-oldest
+.PHONY: fuzz soak mutants audit lock clean
 
 help:
 	@echo 'make demo          run the main commands in a simulated guest'
@@ -22,6 +22,8 @@ help:
 	@echo 'make deb           build dist/devlxdctl_VERSION_all.deb for Debian 12, Ubuntu 22.04 and later'
 	@echo 'make release-check  build all files of a release twice, and print what is missing for it'
 	@echo 'make test-guests   test file and package in guests of Debian 12, 13 and testing, and other Pythons, as root'
+	@echo 'make test-oldest   test with the lowest versions of the dependencies that pyproject.toml permits'
+	@echo 'make mutants       change the code and see whether a test fails; SAMPLE=40 SEED=1 ARGS=--help'
 	@echo 'make fuzz          fuzz what reads data of the host for FUZZ_SECONDS (60)'
 	@echo 'make soak          run for minutes against a real Incus, as root, and the simulator; ARGS=--help'
 	@echo 'make audit         compare the locked versions with the published advisories (network)'
@@ -66,6 +68,29 @@ fuzz: $(VENV)/.test
 soak: $(VENV)/.test
 	$(BIN)/python -m tests.soak $(ARGS)
 
+$(VENV)/.mutants: $(VENV)/.test
+	$(BIN)/pip install -q -c requirements-dev.txt -e '.[mutants]'
+	@touch $@
+
+# In copies of the checkout. The scores are in build/mutants.json, with ARGS=--record in tests/mutants/scores.json.
+mutants: $(VENV)/.mutants
+	nice $(BIN)/python -m tests.mutants $(if $(SAMPLE),--sample $(SAMPLE)) --seed $(or $(SEED),1) $(ARGS)
+
+# Some machines have a command of the oldest Python that does not run.
+$(VENV)-oldest/.installed: pyproject.toml requirements-oldest.txt
+	rm -rf $(VENV)-oldest
+	$$($(OLDEST) -c '' 2>/dev/null && echo $(OLDEST) || echo $(PYTHON)) -m venv $(VENV)-oldest
+	$(VENV)-oldest/bin/pip install -q -r requirements-oldest.txt
+	$(VENV)-oldest/bin/pip install -q --no-deps -e .
+	@touch $@
+
+# Those that use these dependencies most.
+OLDEST_TESTS := $(addprefix tests/unit/test_,client.py e*.py keys.py retry.py st*.py threads.py) tests/cli/output \
+    $(addprefix tests/cli/,commands/test_events.py commands/test_help.py test_options.py) \
+    $(addprefix tests/robustness/test_,malformed* truncated* websocket*)
+test-oldest: $(VENV)-oldest/.installed
+	$(VENV)-oldest/bin/python -m pytest $(PYTEST_FLAGS) $(OLDEST_TESTS)
+
 # Fails for a known advisory, and where none can be read: then there is no build/audit.json.
 audit: $(VENV)/.test
 	$(BIN)/pip install -q -c requirements-dev.txt -e '.[audit]'
@@ -77,9 +102,13 @@ audit: $(VENV)/.test
 lock:
 	rm -rf $(VENV)-lock
 	$(OLDEST) -m venv $(VENV)-lock
-	$(VENV)-lock/bin/pip install -q -e '.[test,audit,bench,dist,docs,fuzz,release]'
+	$(VENV)-lock/bin/pip install -q -e '.[test,audit,bench,dist,docs,fuzz,lock,mutants,release]'
 	{ sed -n '/^#/p' requirements-dev.txt; $(VENV)-lock/bin/pip freeze --exclude-editable; } >requirements-dev.new
 	mv requirements-dev.new requirements-dev.txt
+	$(VENV)-lock/bin/uv pip compile -q --resolution lowest-direct --extra simulator pyproject.toml -o $(VENV)-lock/lowest
+	{ sed -n '/^#/p' requirements-oldest.txt; $(VENV)-lock/bin/uv pip compile -q --extra simulator --extra test \
+	    -c $(VENV)-lock/lowest --no-annotate --no-header pyproject.toml; } >requirements-oldest.new
+	mv requirements-oldest.new requirements-oldest.txt
 	rm -rf $(VENV)-lock
 
 hosts:
@@ -129,4 +158,4 @@ test-guests: hosts zipapp deb
 	    tests/guests/on_pythons.py
 
 clean:
-	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-oldest dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis

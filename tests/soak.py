@@ -2,16 +2,20 @@
 
 A watch, the raw events and a held Ready (not on LXD 5, which does not support it) live through many restarts
 of the daemon. A watch and the events receive many events, many programs read at once, and ten threads share a
-client beside restarts. Memory, descriptors and threads are compared before and after. Growth or a wrong final
-state is an error. Not part of the test suite.
+client beside restarts. Memory, descriptors and threads are compared before and after. A lost or repeated
+change, growth or a wrong final state is an error. Not part of the test suite.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
+import signal
+import sys
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -19,6 +23,7 @@ from devlxdctl.simulator import Simulator
 from tests.contract.shared_client import THREADS, run_shared_client
 from tests.hosts import INCUS, LXD, DaemonHost
 from tests.hosts.jobs import Job, poll
+from tests.hosts.simulated import SimulatedHost
 from tests.support.program import PROGRAM
 
 MAX_GROWTH = 32 << 10
@@ -27,7 +32,12 @@ MAX_GROWTH = 32 << 10
 FREEZE_SECONDS = 10
 """How long a daemon is frozen: less than a program waits for a response."""
 
-PARTS = ("events", "readers", "restarts", "threads")
+PARTS = {"events": 2, "readers": 1, "threads": 2, "restarts": 5}
+"""The parts in their order, and their shares of a limited time."""
+MIN_RESTARTS = 4
+"""The memory after the third restart is compared with that at the end."""
+EVENTS_AT_A_TIME = 20_000
+READERS_AT_A_TIME = 50
 Restart = Literal["TERM", "KILL", "STOP"]
 """The signal that interrupts the daemon. After STOP it continues, and does not notice the pause."""
 
@@ -67,18 +77,26 @@ def interleave(counts: dict[Restart, int]) -> list[Restart]:
     return [kind for _, kind in sorted(turns)]
 
 
-def restart(host: DaemonHost, kind: Restart) -> None:
-    if kind == "STOP":
+def restart(host: DaemonHost | SimulatedHost, kind: Restart) -> None:
+    if kind != "STOP":
+        host.stop_daemon(kind)
+        host.start_daemon()
+    elif isinstance(host, DaemonHost):
         host.freeze_daemon()
         time.sleep(FREEZE_SECONDS)
         host.thaw_daemon()
-    else:
-        host.stop_daemon(kind)
-        host.start_daemon()
 
 
-def restarts(host: DaemonHost, counts: dict[Restart, int]) -> None:
-    """Restart the daemon many times. The change after each restart must be reported."""
+def until(end: float, kinds: Iterable[Restart]) -> Iterator[Restart]:
+    """Yield from `kinds` until this monotonic time, but `MIN_RESTARTS` at least."""
+    for number, kind in enumerate(kinds):
+        if number >= MIN_RESTARTS and time.monotonic() >= end:
+            return
+        yield kind
+
+
+def restarts(host: DaemonHost | SimulatedHost, kinds: Iterable[Restart]) -> None:
+    """Restart the daemon many times. The change after each restart must be reported, once."""
     host.set({"user.n": "0"})
     jobs = {
         "config watch": host.start(PROGRAM, "config", "watch", "user.n"),
@@ -89,25 +107,26 @@ def restarts(host: DaemonHost, counts: dict[Restart, int]) -> None:
         jobs["ready --hold"] = host.start(PROGRAM, "ready", "--hold", "--interval", "0.5")
     jobs["config watch"].wait_for(b"user.n")
     jobs["events"].wait_for(b": 101\n", stderr=True)
-    kinds = interleave(counts)
-    what = f"{host.name}, {len(kinds)} restarts"
     before: dict[str, Usage] = {}
     started = time.monotonic()
+    done: list[Restart] = []
     for turn, kind in enumerate(kinds, 1):
         restart(host, kind)
+        done.append(kind)
         host.set({"user.n": str(turn)})
         jobs["config watch"].wait_for(f"\t{turn}\t".encode(), 60)
-        if turn == 3:
+        if turn == MIN_RESTARTS - 1:
             before = {name: usage(job) for name, job in jobs.items()}
     if has_readiness:
         poll("Ready at the end", lambda: host.ready() or None, 60)
-    mixture = ", ".join(f"{kind} {count}" for kind, count in counts.items())
+    what = f"{host.name}, {len(done)} restarts"
+    mixture = ", ".join(f"{kind} {done.count(kind)}" for kind in sorted(set(done)))
     print(f"{what}: {mixture}: {time.monotonic() - started:.0f} s", flush=True)
     for name in before:
         check_growth(f"{what}: {name}", before[name], usage(jobs[name]))
-    lines = jobs["config watch"].stdout().count(b"\n")
-    print(f"{what}: config watch: {lines} lines, the first of which is the initial value", flush=True)
-    assert lines == 1 + len(kinds)
+    values = [line.split(b"\t")[2] for line in jobs["config watch"].stdout().splitlines()]
+    print(f"{what}: config watch: {len(values)} lines, the first of which is the initial value", flush=True)
+    assert values == [str(turn).encode() for turn in range(len(done) + 1)]
     for job in jobs.values():
         job.close()
 
@@ -137,13 +156,13 @@ def many_events(count: int) -> None:
                 check_growth(f"events, {count} events", before["events"], after)
                 lines = jobs["events"].stdout().count(b"\n")
                 print(f"events: {lines} lines, stderr {jobs['events'].stderr()!r}", flush=True)
-                assert lines == count
+                assert (lines, jobs["events"].stderr()) == (count, b"")
             finally:
                 for job in jobs.values():
                     job.close()
 
 
-def readers(host: DaemonHost, count: int) -> None:
+def readers(host: DaemonHost | SimulatedHost, count: int) -> None:
     host.set({"user.n": "x", **{f"user.k{each}": "v" for each in range(5)}})
     jobs = [host.start(PROGRAM, "config", "ls", "-l", "user.*") for _ in range(count)]
     results = [(job.wait(300), job.stdout().count(b"\n"), job.stderr()) for job in jobs]
@@ -163,12 +182,42 @@ def threads(host: DaemonHost, seconds: float) -> None:
     assert not report.unexplained_errors()
 
 
+def run_for(seconds: float, parts: list[str], host: DaemonHost | SimulatedHost) -> None:
+    """Run each part for its share of the time."""
+    total = sum(PARTS[part] for part in parts)
+    for part in parts:
+        share = seconds * PARTS[part] / total
+        end = time.monotonic() + share
+        if part == "threads":
+            assert isinstance(host, DaemonHost)
+            threads(host, share)
+        elif part == "restarts":
+            kinds = interleave({"TERM": 4, "KILL": 4, "STOP": 1})
+            if isinstance(host, SimulatedHost):
+                kinds = ["TERM"]
+            restarts(host, until(end, itertools.cycle(kinds)))
+        else:
+            while True:
+                if part == "events":
+                    many_events(EVENTS_AT_A_TIME)
+                else:
+                    readers(host, READERS_AT_A_TIME)
+                if time.monotonic() >= end:
+                    break
+        if isinstance(host, DaemonHost):
+            host.reset()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m tests.soak", description=f"By default, all parts: {', '.join(PARTS)}."
+        prog="python -m tests.soak",
+        description=f"By default, all parts: {', '.join(PARTS)}. The simulator has all but threads.",
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help="what to run")
-    parser.add_argument("--host", choices=["incus", "lxd"], default="incus", help="the real host (incus)")
+    parser.add_argument(
+        "--host", choices=["incus", "lxd", "simulator"], default="incus", help="the host (incus)"
+    )
+    parser.add_argument("--minutes", type=float, help="run for this time, instead of the following numbers")
     parser.add_argument("--term", type=int, default=44, help="restarts by SIGTERM (44, half a second each)")
     parser.add_argument("--kill", type=int, default=44, help="restarts by SIGKILL (44, half a second each)")
     stop = f"pauses by SIGSTOP, {FREEZE_SECONDS} s each (12)"
@@ -177,21 +226,43 @@ def main() -> None:
     parser.add_argument("--readers", type=int, default=200, help="programs at once (200)")
     parser.add_argument("--seconds", type=float, default=60, help="duration of the threads (60)")
     options = parser.parse_args()
-    parts = options.parts or PARTS
-    if unknown := set(parts) - set(PARTS):
+    if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    if "events" in parts:
-        many_events(options.events)
-    if {"readers", "restarts", "threads"} & set(parts):
-        with DaemonHost(INCUS if options.host == "incus" else LXD) as host:
-            if "readers" in parts:
-                readers(host, options.readers)
-                host.reset()
-            if "threads" in parts:
-                threads(host, options.seconds)
-                host.reset()
-            if "restarts" in parts:
-                restarts(host, {"TERM": options.term, "KILL": options.kill, "STOP": options.stop})
+    parts = [part for part in PARTS if part in (options.parts or PARTS)]
+    if options.host == "simulator":
+        parts = [part for part in parts if part != "threads"]
+    # So that everything that was started is ended.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    started = time.monotonic()
+    with make_host(options.host) as host:
+        if options.minutes is not None:
+            run_for(options.minutes * 60, parts, host)
+        else:
+            run_all(parts, host, options)
+    print(f"{', '.join(parts)}: no loss, no growth in {time.monotonic() - started:.0f} s", flush=True)
+
+
+def make_host(name: str) -> DaemonHost | SimulatedHost:
+    if name == "simulator":
+        return SimulatedHost("lxd-6")
+    return DaemonHost(INCUS if name == "incus" else LXD)
+
+
+def run_all(parts: list[str], host: DaemonHost | SimulatedHost, options: argparse.Namespace) -> None:
+    """Run each part with the numbers of the command line."""
+    for part in parts:
+        if part == "events":
+            many_events(options.events)
+        elif part == "readers":
+            readers(host, options.readers)
+        elif part == "threads":
+            assert isinstance(host, DaemonHost)
+            threads(host, options.seconds)
+        else:
+            counts: dict[Restart, int] = {"TERM": options.term, "KILL": options.kill, "STOP": options.stop}
+            restarts(host, interleave(counts))
+        if isinstance(host, DaemonHost):
+            host.reset()
 
 
 if __name__ == "__main__":
