@@ -10,10 +10,16 @@ from pathlib import Path
 import devlxdctl
 from tests.hosts import HostError
 
-from . import burst, report, rows
+from . import burst, files, report, rows
 from .location import open_location
 
-PARTS = {"startup": rows.startup, "keys": rows.keys, "events": burst.events, "image": rows.image}
+PARTS = {
+    "startup": rows.startup,
+    "keys": rows.keys,
+    "events": burst.events,
+    "files": files.delays,
+    "image": rows.image,
+}
 
 
 def main() -> int:

@@ -63,11 +63,11 @@ def run_burst(host: Host, changes: int, batch: int = CHANGES) -> Burst:
     printed = [(event["metadata"]["key"], event["metadata"]["value"]) for _, event in events]
     if sorted(printed) != sorted(made):
         raise HostError(f"{len(set(made) - set(printed))} of {changes} changes were lost")
-    delays = [stamp - _seconds(event["timestamp"]) for stamp, event in events]
+    delays = [stamp - seconds(event["timestamp"]) for stamp, event in events]
     return Burst(delays, lines[-1][0] - start, costs[1], costs[2])
 
 
-def _seconds(timestamp: str) -> float:
+def seconds(timestamp: str) -> float:
     """Return the seconds since the epoch. Hosts send nanoseconds, which Python 3.10 cannot parse."""
     whole, _, rest = timestamp.partition(".")
     digits = rest.rstrip("Z").partition("+")[0].partition("-")[0]
