@@ -108,8 +108,8 @@ def env(
     """Print config keys as variables for a shell and systemd.
 
     user.role becomes USER_ROLE='…'. Two keys that make one name are an error, and so is a name that changes
-    how programs run, such as PATH. With --optional, keys that are not set are left out. With -o, the variables
-    are written to FILE as `config save` does, and CMD is run after each change of FILE.
+    how programs run, such as PATH. With --optional, keys that are not set are left out. With -o, the
+    variables are written to FILE as `config save` does, and CMD is run after each change of FILE.
 
     \b
     Examples:

@@ -113,12 +113,14 @@ def _write_lines(lines: Iterable[Line], as_json: bool, is_terminal: bool) -> Non
     try:
         for line in lines:
             if as_json:
-                text = _escape_json(line.json) if is_terminal else line.json
+                data = encode(_escape_json(line.json) if is_terminal else line.json)
             elif line.cells is None:
                 continue
             else:
-                text = ("  " if is_terminal else "\t").join(_cell(cell, is_terminal) for cell in line.cells)
-            write_stdout(encode(text + "\n"))
+                # Each cell for itself: with one emoji, all of the text would take four bytes a character.
+                separator = b"  " if is_terminal else b"\t"
+                data = separator.join(encode(_cell(cell, is_terminal)) for cell in line.cells)
+            write_stdout(data + b"\n")
     except BrokenPipeError as error:  # noticed while there was nothing to write
         raise OutputClosed from error
 
