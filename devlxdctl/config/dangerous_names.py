@@ -2,8 +2,8 @@
 
 A name is in these lists if a common program loads or runs other code because of it, or if sudo or glibc
 remove it from the environment of privileged programs. Variables that are only data, such as `LANG`, `TZ`,
-`USER` or `HTTPS_PROXY`, are not in them. Where a program gives a meaning to all names with one beginning,
-the beginning is in the list. The case of letters does not matter: npm ignores it.
+`USER` or `HTTPS_PROXY`, are not in them. Where a program gives a meaning to all names with one beginning, the
+beginning is in the list. The case of letters does not matter: npm ignores it.
 
 Sources: env_delete and env_check of sudo(8), unsecvars.h of glibc, ld.so(8), and the manuals of the programs.
 """

@@ -93,46 +93,52 @@ class Backlog(Protocol[_T_co]):
 
 
 class Queue:
-    """All items in order, up to `MAX_BACKLOG` bytes. Further events are dropped and counted."""
+    """All items in order, up to `MAX_BACKLOG` bytes. Further events are dropped and counted.
+
+    Events are kept as UTF-8: in a `str`, one emoji makes all other characters take four bytes, too.
+    """
 
     def __init__(self) -> None:
-        self._items: deque[Item] = deque()
+        self._items: deque[bytes | Gap | Dropped] = deque()
         self._size = 0
         self._dropped = 0
 
     def put(self, item: Event | Gap) -> None:
-        size = _size(item)
-        if isinstance(item, Event) and self._size + size > MAX_BACKLOG:
-            self._dropped += 1
+        if isinstance(item, Event):
+            self._put_event(item.text.encode("utf-8", "surrogateescape"))
             return
         last = self._items[-1] if self._items else None
-        if isinstance(item, Gap) and isinstance(last, Gap):
+        if isinstance(last, Gap) and not self._dropped:
             # A host that drops each connection at once causes any number of them.
-            self._items.pop()
-            self._size -= _size(last)
-            item = Gap(last.seconds + item.seconds)
+            self._items[-1] = Gap(last.seconds + item.seconds)
+            return
+        self._append(item)
+
+    def _put_event(self, data: bytes) -> None:
+        size = len(data) + _OVERHEAD
+        if self._size + size > MAX_BACKLOG:
+            self._dropped += 1
+            return
+        self._append(data)
+        self._size += size
+
+    def _append(self, item: bytes | Gap) -> None:
         if self._dropped:
             self._items.append(Dropped(self._dropped))
             self._dropped = 0
         self._items.append(item)
-        self._size += size
 
     def take(self) -> Item | None:
         if self._items:
             item = self._items.popleft()
-            self._size -= _size(item)
-            return item
+            if not isinstance(item, bytes):
+                return item
+            self._size -= len(item) + _OVERHEAD
+            return Event(item.decode("utf-8", "surrogateescape"))
         if self._dropped:
             dropped, self._dropped = self._dropped, 0
             return Dropped(dropped)
         return None
-
-
-def _size(item: Item) -> int:
-    """Bytes that `item` takes in memory, at least."""
-    if isinstance(item, Event):
-        return len(item.text) * (1 if item.text.isascii() else 4) + _OVERHEAD
-    return 0
 
 
 class EventStream(Generic[_T_co]):

@@ -57,7 +57,7 @@ class Connection:
                 if opcode not in (ABNF.OPCODE_PING, ABNF.OPCODE_PONG):
                     self._stream.reset_limits(MAX_MESSAGE, min_rate=0)
                 if opcode == ABNF.OPCODE_TEXT:
-                    return bytes(frame.data).decode("utf-8", "surrogateescape").rstrip("\n")
+                    return bytes(frame.data).rstrip(b"\n").decode("utf-8", "surrogateescape")
         except (websocket.WebSocketException, ValueError, OverflowError, MemoryError) as error:
             raise ConnectionResetError(str(error)) from error
 

@@ -55,17 +55,17 @@ def test_dangerous_name_is_refused(argv: list[str], simulator: Simulator, tmp_pa
 def test_dangerous_name_is_allowed_on_request(simulator: Simulator, tmp_path: Path) -> None:
     set_dangerous_key(simulator)
     assignment = b"LD_PRELOAD='/nowhere.so'\n"
-    words = ["config", "env", "user.*_preload", *ALLOWED]
+    words = ("config", "env", "user.*_preload", *ALLOWED)
     assert run(*words, socket=simulator.path) == Result(0, assignment, b"")
     file = tmp_path / "file"
     assert run(*words, "-o", file, socket=simulator.path) == Result(0, b"", b"")
     assert file.read_bytes() == assignment
     simulator.set({"user.ld_preload": "", "user.ifs": ":"})
-    words = ["config", "run", "user.ifs", *ALLOWED, "--", "printenv", "IFS"]
-    assert run(*words, socket=simulator.path) == Result(0, b":\n", b"")
+    argv = ["config", "run", "user.ifs", *ALLOWED, "--", "printenv", "IFS"]
+    assert run(*argv, socket=simulator.path) == Result(0, b":\n", b"")
     simulator.set({"user.path": "/bin"})
-    words = ["config", "run", "user.path", *ALLOWED, "--watch", "--", "printenv", "PATH"]
-    assert run(*words, socket=simulator.path) == Result(0, b"/bin\n", b"")
+    argv = ["config", "run", "user.path", *ALLOWED, "--watch", "--", "printenv", "PATH"]
+    assert run(*argv, socket=simulator.path) == Result(0, b"/bin\n", b"")
 
 
 def test_file_stays_as_it_is_when_a_dangerous_name_appears(

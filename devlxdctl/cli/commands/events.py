@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -115,8 +116,6 @@ def _event_line(event: Event) -> Line:
     else:
         subject = ["", "", as_text(document.get("metadata"))]
     # JSON Lines needs one line of UTF-8, whatever the host sends.
-    is_line = "\n" not in event.text and not any(
-        "\ud800" <= character <= "\udfff" for character in event.text
-    )
+    is_line = "\n" not in event.text and re.search("[\ud800-\udfff]", event.text) is None
     text = event.text if is_line else compact_json(document)
     return Line(text, (as_text(document.get("timestamp", "")), as_text(document.get("type", "")), *subject))

@@ -128,12 +128,15 @@ def _write_lines(stream: Lines, as_json: bool, is_terminal: bool) -> None:
     try:
         for line in stream.lines:
             if as_json:
-                text = (_terminal_json(line.json) if is_terminal else line.json) + "\n"
+                data = encode(_terminal_json(line.json) if is_terminal else line.json) + b"\n"
             elif line.cells is None:
                 continue
+            elif columns:
+                data = encode(columns.format(line.cells))
             else:
-                text = columns.format(line.cells) if columns else _tab_separated(line.cells)
-            write_stdout(encode(text))
+                # Each cell for itself: with one emoji, all of the text would take four bytes a character.
+                data = b"\t".join(encode(_cell(cell)) for cell in line.cells) + b"\n"
+            write_stdout(data)
     except BrokenPipeError as error:  # noticed while there was nothing to write
         raise OutputClosed from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import functools
 import os
 import re
 import select
@@ -92,15 +93,32 @@ def escape(text: str, keep: str = "", characters: str = UNSAFE_CHARACTERS) -> st
 
     The characters in `keep` stay.
     """
+    if re.search(characters, text) is None:
+        return text
+    return text.translate(_escapes(keep, characters))
 
-    def replace(match: re.Match[str]) -> str:
-        character = match[0]
-        if character in keep:
-            return character
-        short = {"\t": r"\t", "\n": r"\n"}.get(character)
-        return short or "".join(rf"\x{byte:02x}" for byte in encode(character))
 
-    return re.sub(characters, replace, text)
+class _Escapes(dict[int, str]):
+    """Escaped characters by code point, each made when it is needed.
+
+    `str.translate` with it is several times as fast as `re.sub` with a function, and needs less memory.
+    """
+
+    def __init__(self, keep: str, characters: str) -> None:
+        super().__init__()
+        self._keep = keep
+        self._characters = characters
+
+    def __missing__(self, code: int) -> str:
+        text = character = chr(code)
+        if character not in self._keep and re.fullmatch(self._characters, character):
+            short = {"\t": r"\t", "\n": r"\n"}.get(character)
+            text = short or "".join(rf"\x{byte:02x}" for byte in encode(character))
+        self[code] = text
+        return text
+
+
+_escapes = functools.cache(_Escapes)
 
 
 def encode(text: str) -> bytes:
