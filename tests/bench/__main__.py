@@ -13,7 +13,13 @@ from tests.hosts import HostError
 from . import burst, report, rows
 from .location import open_location
 
-PARTS = {"startup": rows.startup, "keys": rows.keys, "events": burst.events, "image": rows.image}
+PARTS = {
+    "startup": rows.startup,
+    "keys": rows.keys,
+    "events": burst.events,
+    "watch": burst.watch,
+    "image": rows.image,
+}
 
 
 def main() -> int:
