@@ -1,11 +1,11 @@
 """The entry point of `devlxdctl`."""
 
-import gc
 import os
 import signal
 import sys
-import warnings
 from typing import NoReturn
+
+from devlxdctl.startup import end_process, is_fast_start, prepare
 
 
 def _use_utf8() -> None:
@@ -18,16 +18,6 @@ def _use_utf8() -> None:
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
-def _reduce_startup() -> None:
-    """Save a tenth of the time of a short command. Only the program may change these, not the library."""
-    # Start-up creates some 40,000 objects that all stay, which the default would scan fifty times for
-    # garbage. Long-running commands still collect theirs, each time up to 20 MB.
-    gc.set_threshold(100_000)
-    # requests imports a detector of character sets, which is not used here, and warns when it has none.
-    sys.modules.update(dict.fromkeys(("chardet", "charset_normalizer")))  # type: ignore[arg-type]
-    warnings.filterwarnings("ignore", "Unable to find acceptable character detection")
-
-
 def main() -> NoReturn:
     """Run `devlxdctl` with the arguments of this process, and exit."""
     # INT ends the process at once and by that signal, as TERM and HUP do. A command that has to clean up
@@ -35,15 +25,17 @@ def main() -> NoReturn:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     _use_utf8()
-    _reduce_startup()
+    is_fast = is_fast_start()
+    if is_fast:
+        prepare()
     from devlxdctl.cli import devlxdctl
 
     try:
         devlxdctl.main()
     except SystemExit as end:
-        # All output is written and flushed. Finalizing the interpreter takes a fifth of the time of a short
-        # command, and waits for connections that a failed read has left in threads.
-        os._exit(end.code if isinstance(end.code, int) else 1)
+        if is_fast:
+            end_process(end.code if isinstance(end.code, int) else 1)
+        raise
     sys.exit(1)
 
 

@@ -18,6 +18,7 @@ PARTS = {
     "keys": rows.keys,
     "events": burst.events,
     "files": files.delays,
+    "watch": burst.watch,
     "image": rows.image,
 }
 

@@ -1,4 +1,4 @@
-"""Many changes at once: whether `events` prints all of them, and with what delay."""
+"""Many changes at once: whether `events` and `config watch` print all of them, and with what delay."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from tests.hosts import Host, HostError
 from tests.support.program import PROGRAM
 
 from .location import Location
-from .measure import STOPWATCH, Quartiles
+from .measure import STOPWATCH, Command, Quartiles, run_in_turn
 from .rows import Row
 
 CHANGES = 1000
 MAX_DELAY = 0.050
-"""Seconds from the timestamp of an event to its line: the goal."""
+"""Seconds from the timestamp of an event to its line, at most: the goal."""
+MEDIAN_DELAY = 0.020
+"""The goal for the median."""
 
 
 @dataclass(frozen=True)
@@ -83,5 +85,71 @@ def events(location: Location) -> Iterator[Row]:
     peak = max(burst.peak for burst in bursts)
     longest = Quartiles.of([max(burst.delays) for burst in bursts])
     runs = len(bursts)
-    yield Row(f"{task}: median delay", measure="wall", ours=Quartiles.of(delays), peak=peak, runs=runs)
+    yield Row(
+        f"{task}: median delay",
+        measure="wall",
+        ours=Quartiles.of(delays),
+        goal=MEDIAN_DELAY,
+        peak=peak,
+        runs=runs,
+    )
     yield Row(f"{task}: longest delay", measure="wall", ours=longest, goal=MAX_DELAY, peak=peak, runs=runs)
+
+
+def run_watch(host: Host, changes: int) -> tuple[float, float, float]:
+    """Change `changes` keys in one update while `config watch` runs in the guest.
+
+    Returns the seconds from the timestamp of the first event to the first and to the last line, and bytes of
+    memory. Raises HostError if a change was not printed.
+    """
+    host.set({"user.ready": "1"})
+    argv = [PROGRAM, "-f", "json", "config", "watch", "user.*", "--count", str(changes)]
+    task = {"count": changes + 1, "ready": 1, "commands": [{"argv": argv, "env": {}, "remove": []}]}
+    job = host.start(*STOPWATCH, stdin=json.dumps(task).encode())
+    # Only this knows when the host sent the first event.
+    clock = host.start(PROGRAM, "-v", "-f", "json", "events", "--count", "1")
+    with contextlib.closing(job), contextlib.closing(clock):
+        job.wait_for(b"ready", stderr=True)
+        clock.wait_for(b": 101", stderr=True)
+        keys = {f"user.key{number:04}": f"{number} {time.time()}" for number in range(changes)}
+        host.set(keys)
+        job.wait(120)
+        clock.wait(20)
+        sent = _seconds(json.loads(clock.stdout())["timestamp"])
+        _, *lines, costs = json.loads(job.stdout())
+    printed = {(change["key"], change["value"]) for change in (json.loads(line) for _, line in lines)}
+    if printed != set(keys.items()):
+        raise HostError(f"{len(set(keys.items()) - printed)} of {changes} changes were lost")
+    return lines[0][0] - sent, lines[-1][0] - sent, costs[2]
+
+
+def watch(location: Location) -> Iterator[Row]:
+    """One row for the first line, and one for the last."""
+    task = f"config watch: {CHANGES:,} keys changed in one update"
+    baseline = "config ls -l of these keys"
+    delays = []
+    ratios = []
+    listed = []
+    for _ in range(location.runs(5)):
+        delays.append(run_watch(location.host, CHANGES))
+        list_keys = {baseline: Command([PROGRAM, "config", "ls", "-l"])}
+        listed.append(run_in_turn(location.host, list_keys, 1, warmup=0)[baseline].wall[0])
+        ratios.append(delays[-1][1] / listed[-1])
+        location.host.set({f"user.key{number:04}": None for number in range(CHANGES)})
+    location.host.set({"user.ready": None})
+    first, last, peaks = zip(*delays, strict=True)
+    peak, runs = max(peaks), len(delays)
+    yield Row(
+        f"{task}: first line", measure="wall", ours=Quartiles.of(first), goal=MAX_DELAY, peak=peak, runs=runs
+    )
+    yield Row(
+        f"{task}: last line",
+        baseline,
+        "wall",
+        Quartiles.of(last),
+        Quartiles.of(listed),
+        Quartiles.of(ratios),
+        1.2,
+        peak,
+        runs,
+    )

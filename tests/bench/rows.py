@@ -90,7 +90,7 @@ def startup(location: Location) -> Iterator[Row]:
         "curl | jq": Command(["sh", "-c", f"{shlex.join(curl)} | jq -c ."]),
     }
     goals: Goals = {
-        "a script with the same libraries": ("cpu", 0.85),
+        "a script with the same libraries": ("cpu", 0.75),
         "curl": ("wall", None),
         "curl | jq": ("wall", None),
     }
@@ -103,7 +103,7 @@ def startup(location: Location) -> Iterator[Row]:
         "completion": Command([PROGRAM], tab),
     }.items():
         commands = {"ours": command, "import click": click_import}
-        goals = {"import click": ("wall", 1.35)}
+        goals = {"import click": ("cpu", 1.25)}
         yield from Comparison(task, commands, goals, location.runs(40)).rows(location)
 
 
@@ -117,7 +117,7 @@ def keys(location: Location) -> Iterator[Row]:
     urls = [f"http://lxd/1.0/config/{key}" for key in values]
     commands = {"ours": ours, "one curl with a URL per key": Command([*curl, *urls])}
     _check_same_values(location, commands)
-    goals: Goals = {"one curl with a URL per key": ("wall", 0.95)}
+    goals: Goals = {"one curl with a URL per key": ("wall", 0.90)}
     yield from Comparison(task, commands, goals, location.runs(30)).rows(location)
     loop = f"for key in {' '.join(values)}; do {shlex.join(curl)} http://lxd/1.0/config/$key; done"
     commands = {"ours": ours, "a shell loop with curl": Command(["sh", "-c", loop])}
@@ -167,7 +167,7 @@ def image(location: Location) -> Iterator[Row]:
 def _image(location: Location, form: str) -> Iterator[Row]:
     task = f"image export of {IMAGE / 1e9:g} GB, {form}"
     goals: Goals = {
-        "curl -o FILE": ("wall", 1.15),
+        "curl -o FILE": ("wall", 1.10),
         "curl -o FILE && sha256sum FILE": ("wall", 0.65),
         HASH_ONLY: ("wall", None),
     }

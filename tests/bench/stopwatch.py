@@ -5,7 +5,8 @@ Each round starts when the machine is quiet, or when the time to wait for that h
 Reads a JSON object from stdin: `runs`, `warmup`, and `commands`, each with `argv`, `env` and `remove`, the
 files that it writes. Writes a JSON list: for each command, a list of [seconds, seconds of CPU time, bytes of
 memory at most], one per run. With `count` instead of `runs`, there is one command, and the list has one
-[seconds since the epoch, line] for each of the first `count` lines of its output, followed by its costs.
+[seconds since the epoch, line] for each of the first `count` lines of its output, followed by its costs; when
+`ready` of these lines were read, "ready" is written to stderr.
 
 The memory is that of the largest process that the command waited for. It cannot be less than that of this
 script, which therefore imports little.
@@ -82,7 +83,7 @@ def run_in_turn(commands: list[Command], runs: int, warmup: int, devnull: int) -
     return costs
 
 
-def time_lines(command: Command, count: int) -> list[list[object]]:
+def time_lines(command: Command, count: int, ready: int) -> list[list[object]]:
     read, write = os.pipe()
     start = time.perf_counter()
     pid = spawn(command, write)
@@ -92,6 +93,9 @@ def time_lines(command: Command, count: int) -> list[list[object]]:
     while lines < count and (piece := os.read(read, 1 << 20)):
         pieces.append((time.time(), piece))
         lines += piece.count(b"\n")
+        if ready and lines >= ready:
+            ready = 0
+            print("ready", file=sys.stderr, flush=True)
     cost = wait(command, pid, start)
     stamped: list[list[object]] = []
     rest = b""
@@ -105,7 +109,7 @@ def main() -> None:
     task = json.load(sys.stdin)
     devnull = os.open(os.devnull, os.O_WRONLY)
     if "count" in task:
-        json.dump(time_lines(task["commands"][0], task["count"]), sys.stdout)
+        json.dump(time_lines(task["commands"][0], task["count"], task.get("ready", 0)), sys.stdout)
     else:
         json.dump(run_in_turn(task["commands"], task["runs"], task["warmup"], devnull), sys.stdout)
 

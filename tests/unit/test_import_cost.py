@@ -29,7 +29,7 @@ WATCH = {*HTTP, "dataclasses", "websocket"}
 def library_modules() -> list[str]:
     package = Path(devlxdctl.__file__).parent
     paths = [path.relative_to(package.parent).with_suffix("") for path in package.rglob("*.py")]
-    apart = ("__main__", "cli", "simulator", "testing")
+    apart = ("__main__", "cli", "simulator", "startup", "testing")
     return sorted(".".join(path.parts) for path in paths if not set(path.parts) & set(apart))
 
 
