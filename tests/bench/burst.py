@@ -115,7 +115,7 @@ def run_watch(host: Host, changes: int) -> tuple[float, float, float]:
         host.set(keys)
         job.wait(120)
         clock.wait(20)
-        sent = _seconds(json.loads(clock.stdout())["timestamp"])
+        sent = seconds(json.loads(clock.stdout())["timestamp"])
         _, *lines, costs = json.loads(job.stdout())
     printed = {(change["key"], change["value"]) for change in (json.loads(line) for _, line in lines)}
     if printed != set(keys.items()):
