@@ -40,8 +40,8 @@ def log_above_progress(console: Console) -> Iterator[None]:
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            prefix = Text("devlxdctl:", STYLES[_meaning(record)])
-            console.print(prefix + Text(escape(f" {record.getMessage()}")))
+            prefix = ("devlxdctl:", STYLES[_meaning(record)])
+            console.print(Text.assemble(prefix, escape(f" {record.getMessage()}")))
 
     logger = logging.getLogger("devlxdctl")
     handlers, logger.handlers = logger.handlers, [Handler()]
