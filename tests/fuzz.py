@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import shlex
 import socket
 import subprocess
@@ -177,9 +178,13 @@ def write_seeds(corpus: Path) -> None:
             (corpus / f"{number}-{index}").write_bytes(bytes([number]) + seed)
 
 
-def run_fuzzer(*arguments: str) -> int:
-    """Run the fuzzer in a process of its own, which it ends itself, and return its exit status."""
-    return subprocess.run([sys.executable, "-m", __spec__.name, FUZZER, *arguments], check=False).returncode
+def run_fuzzer(directory: str, *arguments: str) -> int:
+    """Run the fuzzer in a process of its own, which it ends itself, and return its exit status.
+
+    `directory` is for its temporary files.
+    """
+    argv = [sys.executable, "-m", __spec__.name, FUZZER, *arguments]
+    return subprocess.run(argv, env={**os.environ, "TMPDIR": directory}, check=False).returncode
 
 
 def main() -> None:
@@ -194,16 +199,17 @@ def main() -> None:
     options = parser.parse_args()
     FINDINGS.parent.mkdir(exist_ok=True)
     CORPUS.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as found:
-        write_seeds(Path(found))
+    with tempfile.TemporaryDirectory(prefix="dx") as directory:
+        found = Path(directory, "found")
+        found.mkdir()
+        write_seeds(found)
         limits = (f"-max_total_time={options.seconds}", "-timeout=20", "-rss_limit_mb=2048", "-max_len=4096")
-        status = run_fuzzer(
-            *limits, "-print_final_stats=1", f"-artifact_prefix={FINDINGS}", found, str(CORPUS)
-        )
+        output = ("-print_final_stats=1", f"-artifact_prefix={FINDINGS}")
+        status = run_fuzzer(directory, *limits, *output, str(found), str(CORPUS))
         if status != 0:
             sys.exit(f"fuzz: failed with status {status}; the input is in {FINDINGS}…")
         if options.record:
-            sys.exit(run_fuzzer("-merge=1", "-max_len=512", str(CORPUS), found))
+            sys.exit(run_fuzzer(directory, "-merge=1", "-max_len=512", str(CORPUS), str(found)))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from queue import SimpleQueue
@@ -31,9 +31,10 @@ from tests.mutants.report import (
     load,
     unexplained,
     updated,
+    updated_survivors,
     write,
 )
-from tests.mutants.sites import Mutation, sample
+from tests.mutants.sites import Mutation, change_of, sample
 from tests.mutants.tree import REPOSITORY, make_copy, test_command
 
 mutating: Any = importlib.import_module("cosmic_ray.mutating")  # by name, since mypy runs without this extra
@@ -71,10 +72,8 @@ def try_change(copy: Path, root: Path, module: str, mutation: Mutation, seconds:
     result = mutating.mutate_and_test([moved], command, seconds)
     if result.test_outcome is None or result.test_outcome.value == "incompetent":
         sys.exit(f"{module}:{mutation.start_pos[0]}: {result.output}")
-    lines = [line for line in result.diff.splitlines() if line[:1] in "-+" and line[:3] not in ("---", "+++")]
-    change = "\n".join(line[0] + " " + line[1:].strip() for line in lines)
     outcome: Outcome = "timeout" if result.output == "timeout" else result.test_outcome.value
-    return Result(module, mutation.start_pos[0], mutation.definition_name or "", change, outcome)
+    return Result(module, mutation.start_pos[0], mutation.definition_name or "", change_of(mutation), outcome)
 
 
 def run_all(
@@ -115,6 +114,17 @@ def run_all(
     return results, left
 
 
+def only_survivors(chosen: dict[str, list[Mutation]], scores: Mapping[str, Any]) -> dict[str, list[Mutation]]:
+    survivors = {(each["module"], each["function"], each["change"]) for each in scores["survivors"]}
+    return {
+        module: [
+            each for each in mutations if (module, each.definition_name or "", change_of(each)) in survivors
+        ]
+        for module, mutations in chosen.items()
+        if any(survivor[0] == module for survivor in survivors)
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__.partition("\n\n")[0])
     parser.add_argument(
@@ -129,17 +139,24 @@ def main() -> None:
         "--jobs", type=int, default=2, metavar="N", help="copies that are tested at a time (2)"
     )
     parser.add_argument("--seconds", type=float, metavar="SECONDS", help="begin no change after SECONDS")
+    parser.add_argument(
+        "--survivors", action="store_true", help="of the sample, only what survived according to the scores"
+    )
     parser.add_argument("--record", action="store_true", help=f"write the scores into {SCORES.name}")
     options = parser.parse_args()
     modules = options.modules or list(GUARDED if options.guarded else TESTS)
     if unknown := sorted(set(modules) - set(TESTS)):
         parser.error(f"no tests are listed for {', '.join(unknown)}")
+    path = SCORES if options.record else REPOSITORY / "build" / "mutants.json"
+    path.parent.mkdir(exist_ok=True)
+    scores = load(path if path.exists() else SCORES)
     end = None if options.seconds is None else time.monotonic() + options.seconds
     with tempfile.TemporaryDirectory(prefix="dx-mutants-") as directory:
         copies = [make_copy(Path(directory, str(number))) for number in range(options.jobs)]
         chosen = sample(copies[0], modules, options.sample, options.seed)
+        if options.survivors:
+            chosen = only_survivors(chosen, scores)
         results, left = run_all(chosen, copies[0], copies, end)
-    scores = load()
     found = unexplained(results, explanations(scores))
     survived = sum(each.outcome == "survived" for each in results)
     print(
@@ -150,9 +167,8 @@ def main() -> None:
         "date": datetime.date.today().isoformat(),
         "tool": f"cosmic-ray {importlib.metadata.version('cosmic-ray')}",
     }
-    path = SCORES if options.record else REPOSITORY / "build" / "mutants.json"
-    path.parent.mkdir(exist_ok=True)
-    write(path, updated(scores, results, conditions))
+    update = updated_survivors if options.survivors else updated
+    write(path, update(scores, results, conditions))
     if not results or len(found) > MAX_UNEXPLAINED * len(results):
         sys.exit("too many changes without an explanation survive")
 

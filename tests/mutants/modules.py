@@ -66,7 +66,10 @@ GUARDED = {
         _UNIT + "test_client.py",
     ],
     "devlxdctl/http/raw.py": [*_QUERY, _UNIT + "test_statuses.py", _UNIT + "test_secrets.py"],
-    "devlxdctl/http/retry.py": [*_WAITING, _UNIT + "test_readiness.py", _UNIT + "test_export_resume.py"],
+    "devlxdctl/http/retry.py": [
+        *(*_WAITING, _UNIT + "test_readiness.py", _UNIT + "test_export_resume.py"),
+        "tests/contract/test_unavailable_hosts.py::test_wait_retries_403_of_an_api_that_is_being_switched_on",
+    ],
     "devlxdctl/http/session.py": [
         *(_UNIT + "test_client.py", _UNIT + "test_endpoints.py", *_WAITING, _UNIT + "test_secrets.py"),
         *("tests/cli/test_host_errors.py", "tests/volumes/test_permissions.py"),
