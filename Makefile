@@ -99,15 +99,16 @@ audit: $(VENV)/.test
 	@$(BIN)/python -c 'import json; all = json.load(open("build/audit.json"))["dependencies"]; \
 	  print(sum("skip_reason" in each for each in all), "of", len(all), "are unknown to the service")'
 
+UV_COMPILE := $(VENV)-lock/bin/uv pip compile -q --python $(VENV)-lock pyproject.toml
 lock:
 	rm -rf $(VENV)-lock
 	$(OLDEST) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/pip install -q -e '.[test,audit,bench,dist,docs,fuzz,lock,mutants,release]'
 	{ sed -n '/^#/p' requirements-dev.txt; $(VENV)-lock/bin/pip freeze --exclude-editable; } >requirements-dev.new
 	mv requirements-dev.new requirements-dev.txt
-	$(VENV)-lock/bin/uv pip compile -q --resolution lowest-direct --extra simulator pyproject.toml -o $(VENV)-lock/lowest
-	{ sed -n '/^#/p' requirements-oldest.txt; $(VENV)-lock/bin/uv pip compile -q --extra simulator --extra test \
-	    -c $(VENV)-lock/lowest --no-annotate --no-header pyproject.toml; } >requirements-oldest.new
+	$(UV_COMPILE) --resolution lowest-direct --extra simulator -o $(VENV)-lock/lowest >$(VENV)-lock/log
+	{ sed -n '/^#/p' requirements-oldest.txt; $(UV_COMPILE) --extra simulator --extra test \
+	    -c $(VENV)-lock/lowest --no-annotate --no-header; } >requirements-oldest.new
 	mv requirements-oldest.new requirements-oldest.txt
 	rm -rf $(VENV)-lock
 

@@ -1,14 +1,21 @@
 """`python -m tests.fuzz SECONDS`: a coverage-guided fuzzer for everything that parses what a host sends.
 
-Needs the extra `fuzz`. Ends with an error on any exception other than a `DevLXDError`, and writes the input
-to a file in the current directory. Each finding becomes a test.
+Needs the extra `fuzz`. It begins with the inputs in `tests/fuzz_corpus`. It fails at any exception other than
+a `DevLXDError`, at an input that takes 20 seconds, and at more than 2 GiB of memory. It then writes the input
+to a file `build/fuzz-…`. Each finding becomes a test.
+
+With `--record`, the inputs of this run that reach more code are added to `tests/fuzz_corpus`.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
+import os
+import shlex
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -36,6 +43,9 @@ with atheris.instrument_imports(include=["devlxdctl", "http.client", "multipart"
     from devlxdctl.http.streaming import StreamedResponse
     from devlxdctl.images.multipart import file_name, split_parts
 
+FUZZER = "--fuzzer"
+CORPUS = Path(__file__).with_name("fuzz_corpus")
+FINDINGS = Path(__file__).resolve().parents[1] / "build" / "fuzz-"
 REQUEST = Request("GET", "/1.0/config/user.a", CONFIG_KEY, object="user.a")
 READ_TIMEOUT = 15.0
 
@@ -162,15 +172,44 @@ def fuzz_one(data: bytes) -> None:
         return
 
 
+def write_seeds(corpus: Path) -> None:
+    for number, seeds in enumerate(SEEDS):
+        for index, seed in enumerate(seeds):
+            (corpus / f"{number}-{index}").write_bytes(bytes([number]) + seed)
+
+
+def run_fuzzer(directory: str, *arguments: str) -> int:
+    """Run the fuzzer in a process of its own, which it ends itself, and return its exit status.
+
+    `directory` is for its temporary files.
+    """
+    argv = [sys.executable, "-m", __spec__.name, FUZZER, *arguments]
+    return subprocess.run(argv, env={**os.environ, "TMPDIR": directory}, check=False).returncode
+
+
 def main() -> None:
-    seconds = sys.argv[1] if len(sys.argv) > 1 else "60"
-    with tempfile.TemporaryDirectory() as corpus:
-        for number, seeds in enumerate(SEEDS):
-            for index, seed in enumerate(seeds):
-                Path(corpus, f"{number}-{index}").write_bytes(bytes([number]) + seed)
-        # The fuzzer ends this process itself.
-        atheris.Setup([sys.argv[0], f"-max_total_time={seconds}", "-print_final_stats=1", corpus], fuzz_one)
+    if sys.argv[1:2] == [FUZZER]:
+        # To merge, the fuzzer starts itself by a shell command that begins with its name.
+        name = shlex.join([sys.executable, "-m", __spec__.name, FUZZER])
+        atheris.Setup([name, *sys.argv[2:]], fuzz_one)
         atheris.Fuzz()
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
+    parser.add_argument("seconds", nargs="?", type=int, default=60, help="how long to fuzz (60)")
+    parser.add_argument("--record", action="store_true", help=f"add new inputs to {CORPUS}")
+    options = parser.parse_args()
+    FINDINGS.parent.mkdir(exist_ok=True)
+    CORPUS.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="dx") as directory:
+        found = Path(directory, "found")
+        found.mkdir()
+        write_seeds(found)
+        limits = (f"-max_total_time={options.seconds}", "-timeout=20", "-rss_limit_mb=2048", "-max_len=4096")
+        output = ("-print_final_stats=1", f"-artifact_prefix={FINDINGS}")
+        status = run_fuzzer(directory, *limits, *output, str(found), str(CORPUS))
+        if status != 0:
+            sys.exit(f"fuzz: failed with status {status}; the input is in {FINDINGS}…")
+        if options.record:
+            sys.exit(run_fuzzer(directory, "-merge=1", "-max_len=512", str(CORPUS), str(found)))
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ _WATCH = [
 
 GUARDED = {
     "devlxdctl/atomic_files.py": [
-        *(_UNIT + "test_unsafe_names.py", *_EXPORTS, _UNIT + "test_atomic_files.py"),
+        *(_UNIT + f"test_{each}.py" for each in ("unsafe_names", "export_files", "atomic_files")),
     ],
     "devlxdctl/config/directory.py": [_CONFIG + "test_directory.py", _CONFIG + "test_replacement.py"],
     "devlxdctl/config/files.py": [_CONFIG + "test_client_files.py", "tests/cli/test_config_render.py"],
@@ -66,12 +66,20 @@ GUARDED = {
         _UNIT + "test_client.py",
     ],
     "devlxdctl/http/raw.py": [*_QUERY, _UNIT + "test_statuses.py", _UNIT + "test_secrets.py"],
-    "devlxdctl/http/retry.py": [*_WAITING, _UNIT + "test_readiness.py", _UNIT + "test_export_resume.py"],
+    "devlxdctl/http/retry.py": [
+        *(*_WAITING, _UNIT + "test_readiness.py", _UNIT + "test_export_resume.py"),
+        "tests/contract/test_unavailable_hosts.py::test_wait_retries_403_of_an_api_that_is_being_switched_on",
+    ],
     "devlxdctl/http/session.py": [
         *(_UNIT + "test_client.py", _UNIT + "test_endpoints.py", *_WAITING, _UNIT + "test_secrets.py"),
         *("tests/cli/test_host_errors.py", "tests/volumes/test_permissions.py"),
     ],
-    "devlxdctl/http/streaming.py": [*_EXPORTS, _UNIT + "test_timeouts.py", *_RESPONSES, *_ENDLESS],
+    "devlxdctl/http/streaming.py": [
+        _UNIT + "test_export_resume.py",
+        _UNIT + "test_timeouts.py",
+        *_RESPONSES,
+        *_ENDLESS,
+    ],
     "devlxdctl/http/tokens.py": [_UNIT + "test_tokens.py", _UNIT + "test_secrets.py"],
     "devlxdctl/http/transport.py": [
         *(_UNIT + "test_client.py", _UNIT + "test_threads.py", _UNIT + "test_statuses.py"),

@@ -29,9 +29,9 @@ class Result(NamedTuple):
         return self.module, self.function, self.change
 
 
-def load() -> dict[str, Any]:
+def load(path: Path) -> dict[str, Any]:
     """The scores as they are kept."""
-    scores: dict[str, Any] = json.loads(SCORES.read_text())
+    scores: dict[str, Any] = json.loads(path.read_text())
     return scores
 
 
@@ -72,6 +72,25 @@ def updated(
     ]
     ordered = sorted([*kept, *survivors], key=lambda each: (each["module"], each["line"], each["change"]))
     return {"modules": dict(sorted(modules.items())), "survivors": ordered}
+
+
+def updated_survivors(
+    scores: Mapping[str, Any], results: Sequence[Result], conditions: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the scores without the former survivors that tests find now."""
+    modules = {name: dict(module) for name, module in scores["modules"].items()}
+    found = {each.key for each in results if each.outcome != "survived"}
+    for each in results:
+        if each.key in found:
+            modules[each.module]["survived"] -= 1
+            modules[each.module][each.outcome] += 1
+            modules[each.module]["date"] = conditions["date"]
+    survivors = [
+        each
+        for each in scores["survivors"]
+        if (each["module"], each["function"], each["change"]) not in found
+    ]
+    return {"modules": modules, "survivors": survivors}
 
 
 def write(path: Path, scores: Mapping[str, Any]) -> None:

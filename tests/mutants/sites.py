@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import importlib
 import random
 import re
@@ -17,6 +18,7 @@ from tests.mutants.operators import Provider
 # By name, since mypy runs without this extra.
 commands: Any = importlib.import_module("cosmic_ray.commands")
 plugins: Any = importlib.import_module("cosmic_ray.plugins")
+mutating: Any = importlib.import_module("cosmic_ray.mutating")
 work_db: Any = importlib.import_module("cosmic_ray.work_db")
 
 plugins.OPERATOR_PROVIDERS["project"] = Provider()
@@ -43,6 +45,17 @@ def sample(root: Path, modules: Sequence[str], size: int | None, seed: int) -> d
     for module, mutation in places:
         chosen[module].append(mutation)
     return {module: sorted(chosen[module], key=_order) for module in modules if chosen[module]}
+
+
+def change_of(mutation: Mutation) -> str:
+    """What a change removes and adds, without the indentation."""
+    source = mutation.module_path.read_text()
+    operator = plugins.get_operator(mutation.operator_name)()
+    changed = mutating.mutate_code(source, operator, mutation.occurrence) or source
+    lines = difflib.unified_diff(source.splitlines(), changed.splitlines(), lineterm="", n=0)
+    return "\n".join(
+        f"{line[0]} {line[1:].strip()}" for line in lines if not re.match(r"---|\+\+\+|@@", line)
+    )
 
 
 def _order(mutation: Mutation) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ import pytest
 
 from devlxdctl import Client, PermissionDenied, TimedOut
 from tests.support.faulty_hosts import ClosingHost
-from tests.support.raw_host import OCTET_STREAM, RawHost, response, websocket_accept
+from tests.support.raw_host import OCTET_STREAM, RawHost, response, websocket_accept, websocket_frame
 
 STATE = response(b'{"state":"Ready"}')
 FORBIDDEN = response(b"Forbidden\n", "text/plain", "403 Forbidden")
@@ -72,6 +72,34 @@ def test_403_is_retried_while_keys_are_watched_and_401_is_final(socket_directory
                 next(changes)
     assert found == [("user.a", "initial"), ("user.a", "removed"), ("user.b", "added")]
     assert caught.value.http_status == 401
+
+
+def test_403_of_a_key_while_the_api_is_off_is_no_change_of_it(socket_directory: Path) -> None:
+    """The API is switched off after the event. The list of keys shows when it is on again."""
+    event = b'{"type":"config","metadata":{"key":"user.a"}}'
+    values = iter([b"1", b"2"])
+    lists = iter([FORBIDDEN, FORBIDDEN])
+    is_on = True
+
+    def script(request: bytes) -> bytes:
+        nonlocal is_on
+        if request.startswith(b"GET /1.0/events"):
+            return websocket_accept(request) + websocket_frame(event)
+        if request.startswith(b"GET /1.0/config HTTP"):
+            given = next(lists, b"")
+            is_on = is_on or not given
+            return given or response(b'["/1.0/config/user.a"]')
+        if not is_on:
+            return FORBIDDEN
+        value = next(values)
+        is_on = value != b"1"
+        return response(value, OCTET_STREAM)
+
+    with WatchedHost(socket_directory / "sock", script) as host, Client(host.path) as client:
+        changes = client.watch_config("user.a", interval=None)
+        with closing(changes):  # type: ignore[type-var]  # it is a generator
+            found = [(each.value, each.action) for each in (next(changes), next(changes))]
+    assert found == [("1", "initial"), ("2", "changed")]
 
 
 def test_403_is_retried_while_ready_is_held_and_401_is_final(socket_directory: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
 import socket
 import threading
 from collections.abc import Callable
@@ -109,6 +111,63 @@ def test_request_for_a_pro_token_has_90_seconds(
         with Client(host.path, timeout=0.5) as client:
             assert client.pro_token() == {"guest_token": "secret"}
     assert set(timeouts) == {90.0}
+
+
+def test_wait_limits_the_time_for_a_response_to_what_is_left_of_it(
+    socket_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timeouts = recorded_timeouts(monkeypatch)
+    with RawHost(socket_directory / "sock", response(b'{"state":"Started"}')) as host:
+        with Client(host.path, wait=12) as client:
+            client.state()
+        with Client(host.path, wait=60) as client:
+            client.state()
+    first, *_, last = [seconds for seconds in timeouts if seconds is not None]
+    assert 1 < first <= 12
+    assert last == 15
+
+
+@pytest.mark.parametrize("wait", [0.02, 0.045])
+def test_last_pause_between_retries_ends_with_the_wait(
+    wait: float, socket_directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "devlxdctl.http.retry")
+    with Client(socket_directory / "sock", wait=wait) as client, pytest.raises(TimedOut):
+        client.state()
+    pauses = [float(record.getMessage().split()[-2]) for record in caplog.records]
+    assert all(pause <= round(wait, 2) for pause in pauses)
+
+
+def test_waiting_and_a_long_outage_are_logged_once(
+    socket_directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The host starts some retries after the second message."""
+    monkeypatch.setattr("devlxdctl.http.retry._LOG_AFTER", 0.1)
+    monkeypatch.setattr("devlxdctl.http.retry.RESTART_SECONDS", 0.3)
+    path = socket_directory / "sock"
+    raw_host = RawHost(path, response(b'{"state":"Started"}'))
+    retries_after = itertools.count()
+
+    class StartHost(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            messages = [each.getMessage() for each in caplog.records if each.levelno > logging.DEBUG]
+            if len(messages) > 1 and next(retries_after) == 3:
+                raw_host.__enter__()
+
+    log, handler = logging.getLogger("devlxdctl.http.retry"), StartHost()
+    caplog.set_level(logging.DEBUG, log.name)
+    log.addHandler(handler)
+    try:
+        with Client(path) as client:
+            assert client.wait_for_host() == {"state": "Started"}
+    finally:
+        log.removeHandler(handler)
+        raw_host.__exit__(None, None, None)
+    found = [(each.levelname, each.getMessage()) for each in caplog.records if each.levelno > logging.DEBUG]
+    assert found == [
+        ("INFO", f"waiting for the host: {path}: no such socket"),
+        ("WARNING", f"host unavailable, still waiting: {path}: no such socket"),
+    ]
 
 
 class PausingBodyHost(RawHost):

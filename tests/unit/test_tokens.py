@@ -64,15 +64,30 @@ def test_pipe_is_read_once_and_its_token_kept() -> None:
         (b"one\ntwo\n", INVALID),
         (b"\xff\xfes3cret", INVALID),
         (b"s3cret\0", INVALID),
-        (b"s" * 70_000, INVALID),
+        (b"s" * 65_537, INVALID),
+        (b"s3cret" + b"\n" * 65_536, INVALID),
     ],
-    ids=["empty", "white space", "two words", "two lines", "not ASCII", "NUL", "70,000 bytes"],
+    ids=[
+        "empty",
+        "white space",
+        "two words",
+        "two lines",
+        "not ASCII",
+        "NUL",
+        "65,537 bytes",
+        "65,536 newlines",
+    ],
 )
 def test_file_without_a_valid_token_is_bad_data(data: bytes, problem: str, tmp_path: Path) -> None:
     (tmp_path / "token").write_bytes(data)
     with pytest.raises(BadData) as caught:
         TokenFile(tmp_path / "token")()
     assert str(caught.value) == f"{tmp_path}/token: {problem}"
+
+
+def test_token_of_64_kib_is_valid(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("s" * 65_536)
+    assert TokenFile(tmp_path / "token")() == "s" * 65_536
 
 
 @pytest.mark.parametrize(
