@@ -128,6 +128,8 @@ def main() -> None:
     umount(place)
     arguments = sys.argv[2:]
     calls = replace(top, image, place, None, arguments)
+    if arguments:  # before the rename, nothing can be lost
+        calls = calls[calls.index("renameat:1") :]
     for call in calls:
         print(call, replace(top, image, place, call, arguments), flush=True)
 
