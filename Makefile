@@ -156,7 +156,7 @@ release-check: $(VENV)/.release
 # Their names do not begin with test_, so that only this target runs them.
 test-guests: hosts zipapp deb
 	$(BIN)/python -m pytest -v tests/guests/on_debian.py tests/guests/on_deb.py tests/guests/on_deb_build.py \
-	    tests/guests/on_pythons.py
+	    tests/guests/on_files.py tests/guests/on_pythons.py
 
 clean:
 	rm -rf $(VENV) $(VENV)-oldest dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -502,8 +502,9 @@ class TestHost:
         job.wait_for(b"2\n")
         assert job.stdout() == b"web\n0\n1\n2\n"
 
-    def test_the_host_can_restart_while_the_command_and_the_check_run(
-        self, simulator: Simulator, jobs: Jobs, tmp_path: Path
+    @pytest.mark.parametrize("trouble", ["restart", "switched off"])
+    def test_the_host_can_be_unavailable_while_the_command_and_the_check_run(
+        self, trouble: str, simulator: Simulator, jobs: Jobs, tmp_path: Path
     ) -> None:
         file = tmp_path / "file"
         fifos = [tmp_path / "check", tmp_path / "command"]
@@ -514,9 +515,14 @@ class TestHost:
         for value in ("db", "cache"):
             for fifo in fifos:
                 with fifo.open("w"):
-                    simulator.restart(0.1)
+                    if trouble == "restart":
+                        simulator.restart(0.1)
+                    else:
+                        simulator.switch(False)
                     if fifo is fifos[1]:
                         simulator.set({"user.role": value})
+                    if trouble != "restart":
+                        simulator.switch(True)
         with fifos[0].open("w"):
             pass
         wait_for_content(file, b"cache\n")

@@ -23,6 +23,8 @@ KEYS = ("user.m", "user.n")
 WARM_UP = 3
 """Restarts before memory is measured the first time."""
 LIMIT = 60.0
+MAX_GROWTH = 2 << 10
+"""KiB of memory that a program may use more after all restarts than after the first few."""
 
 
 def start(host: DaemonHost) -> dict[str, Job]:
@@ -88,7 +90,9 @@ def restarts(host: DaemonHost, counts: dict[Restart, int]) -> None:
     mixture = ", ".join(f"{kind} {count}" for kind, count in counts.items())
     print(f"{what}: {mixture}: {time.monotonic() - started:.0f} s", flush=True)
     for name, job in jobs.items():
-        check_growth(f"{what}: {name}", before[name], usage(job))
+        after = usage(job)
+        check_growth(f"{what}: {name}", before[name], after)
+        assert after.memory - before[name].memory < MAX_GROWTH, name
         check_order(f"{what}: {name}", job, values)
         assert job.running and b"Traceback" not in job.stderr()
     leftovers = host.run("ls", "-A", "/tmp").stdout.split()

@@ -95,6 +95,13 @@ def show(guest: DaemonHost, unit: str, *names: str) -> list[str]:
     return [values[name] for name in names]
 
 
+def failed_units(guest: DaemonHost) -> list[str]:
+    """The units of the test that have failed. In a container, some units of systemd itself do."""
+    listed = shell(guest, "systemctl --failed --plain --no-legend").splitlines()
+    names = {line.split()[0].removesuffix(".service") for line in listed}
+    return sorted(names & {*UNITS, "packaged", "nginx", "ssh"})
+
+
 def reboot(guest: DaemonHost) -> None:
     guest.restart_guest()
     wait_for_boot(guest)
@@ -258,7 +265,7 @@ def test_units_follow_the_keys_after_a_reboot_with_values_from_meanwhile(guest: 
     wait_for(guest, "the site", lambda: fetch(guest, 8081) == "example.com rebooted\n")
     assert is_trusted(guest)
     assert log_in(guest).stdout == b"admin\n"
-    assert shell(guest, "systemctl --failed --plain --no-legend") == ""
+    assert failed_units(guest) == []
 
 
 def test_boot_with_the_api_switched_off_is_not_held_and_nothing_fails(guest: DaemonHost) -> None:
@@ -277,7 +284,7 @@ def test_boot_with_the_api_switched_off_is_not_held_and_nothing_fails(guest: Dae
         for unit in UNITS:
             assert show(guest, unit, "ActiveState", "NRestarts", "Result") == ["active", "0", "success"], unit
         assert show(guest, "packaged", "ActiveState") == ["active"]
-        assert shell(guest, "systemctl --failed --plain --no-legend") == ""
+        assert failed_units(guest) == []
         assert lines(guest, "started") == []
         assert lines(guest, "packaged") == ["app none none"]
         guest.set({"user.app.port": "late"})

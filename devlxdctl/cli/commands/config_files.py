@@ -226,6 +226,10 @@ def _save(ctx: click.Context, content: Content, path: str, file: FileSettings) -
         yield client.save_file(content, path, options)
 
     results = client.watch_file(content, path, options) if file.watch else save_once()
+    if file.watch:
+        from devlxdctl.cli.memory import collect_garbage_often
+
+        collect_garbage_often()
     return Lines(_run_after_changes(results, given_command(ctx), is_endless=file.watch))
 
 

@@ -103,8 +103,10 @@ def run(
     )
     try:
         if watch:
+            from devlxdctl.cli.memory import collect_garbage_often
             from devlxdctl.cli.supervisor import Supervisor
 
+            collect_garbage_often()
             bursts = client.watch_bursts(*patterns, optional=optional)
             seconds = _KILL_AFTER if kill_after is None else kill_after
             ctx.exit(Supervisor(command, make_variables, change_signal, seconds).run(bursts))
