@@ -1,6 +1,7 @@
 """`make generate`: writes the files that derive from the command line.
 
-These are the completion scripts, the man pages, and the lists of commands and exit statuses in the documents.
+These are the completion scripts, the man pages, the lists of commands and exit statuses in the documents, and
+the pictures of the terminal.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import click
 from devlxdctl.cli import devlxdctl
 from devlxdctl.cli.commands.help import STATUSES
 from devlxdctl.cli.completion.shells import Bash, Fish, Zsh, script
+from tools import pictures
 from tools.manual import PROGRAMS, commands, pages
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -72,6 +74,7 @@ def main() -> None:
             old.unlink()
     for path, text in files().items():
         (REPOSITORY / path).write_text(text)
+    pictures.main()
 
 
 if __name__ == "__main__":

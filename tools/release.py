@@ -7,6 +7,7 @@ same result.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -148,7 +149,10 @@ def write_sbom(program: str, root: Path, path: Path) -> Check:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     if done.returncode != 0:
         return Check("SBOM", False, (done.stdout.decode().strip().splitlines() or ["failed"])[-1])
-    return Check("SBOM", True, f"{path.name}, valid CycloneDX")
+    document = json.loads(path.read_text())
+    document["metadata"]["component"]["version"] = version_of(root)  # pyproject.toml has none of its own
+    path.write_text(json.dumps(document, indent=2) + "\n")
+    return Check("SBOM", True, f"{path.name}, valid CycloneDX, {len(document['components'])} packages")
 
 
 def write_checksums(directory: Path) -> Check:

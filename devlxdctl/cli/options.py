@@ -200,6 +200,7 @@ def print_and_exit(ctx: click.Context, text: str) -> None:
     ctx.exit(render(Help(text), as_json=False))
 
 
+_NARROW = 52  # columns of a terminal
 _UNLIMITED = 1000  # characters of the first line of a help text
 
 
@@ -217,6 +218,14 @@ class Command(click.Command):
             option.callback = _print_help
             option.help = "Print this help and exit."
         return option
+
+    def get_help(self, ctx: click.Context) -> str:
+        import shutil
+
+        columns = shutil.get_terminal_size().columns
+        if columns < _NARROW and ctx.terminal_width is None:  # Click would wrap lines at 50 characters
+            ctx.terminal_width = columns
+        return super().get_help(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Print the options of the command itself before those of every command."""

@@ -17,7 +17,7 @@ from mkdocs.structure.pages import Page
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = {
     "README.md": "index.md",
-    "SECURITY.md": "security.md",
+    "SECURITY.md": "security-promises.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
 }

@@ -129,3 +129,9 @@ def test_command_help_and_help_option_print_the_same(name: str) -> None:
 def test_group_without_command_prints_help_on_stderr_and_exits_2(name: str) -> None:
     words = name.split()
     assert run(*words) == Result(2, b"", run(*words, "--help").stdout)
+
+
+def test_help_fits_into_a_narrow_terminal() -> None:
+    text = run("state", "--help", env={"COLUMNS": "40"}).stdout.decode()
+    assert [line for line in text.splitlines() if len(line) > 40] == []
+    assert text.startswith("Usage: devlxdctl state [OPTIONS] [FIELD]\n")

@@ -122,6 +122,10 @@ def test_its_units_run_its_program(files: dict[str, bytes]) -> None:
         programs = re.findall(r"^Exec\w+=-?(\S+)", unit, re.MULTILINE)
         assert programs and set(programs) == {"/usr/bin/devlxdctl"}
         assert "/usr/local" not in unit
+        # They are where systemd finds them already.
+        assert "/etc/systemd" not in unit
+        assert f"# To enable it: systemctl enable --now {name}.service\n" in unit
+        assert re.search(r"^Documentation=man:devlxdctl-ready\(1\) https:", unit, re.MULTILINE)
 
 
 def words(text: str) -> str:

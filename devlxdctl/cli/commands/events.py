@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 _HEADER = ("TIME", "TYPE", "ACTION", "NAME", "VALUE")
-"""The last one stands for the value and old value of a key, or the options of a device."""
+"""The last one is the title of the value and old value of a key, or of the options of a device."""
 
 
 class _EventTypes(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of Click only

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _REFRESH_INTERVAL: Final = 0.1  # seconds
+_BAR_WIDTH: Final = 40
+_FIGURES_WIDTH: Final = len(" 1000.0/1000.0 MB 100.0 MB/s 00:00")
+"""Columns of the terminal that the figures beside the bar take. rich would wrap them on a narrow terminal."""
 
 
 @contextmanager
@@ -37,7 +40,13 @@ def progress_bar(quiet: bool) -> Iterator[Callable[[int, int | None], None] | No
     from devlxdctl.cli.output.logs import log_above_progress
 
     console = _console()
-    known_size = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(compact=True))
+    bar_width = max(min(_BAR_WIDTH, console.width - _FIGURES_WIDTH), 1)
+    known_size = (
+        BarColumn(bar_width),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(compact=True),
+    )
     bar: Progress | None = None
     refreshed = 0.0
 

@@ -98,7 +98,7 @@ def _styled(row: Sequence[str], styles: Mapping[str, str], checks: bool) -> list
 class Columns:
     """Rows that arrive one by one, in columns: a column becomes wider when a longer cell arrives.
 
-    The cells that `header` names are aligned; the last title stands for all further cells. Each row is cut to
+    The cells that `header` names are aligned; the last title is that of all further cells. Each row is cut to
     the width of the terminal.
     """
 
@@ -143,7 +143,7 @@ class Columns:
         while rest and not rest[-1]:
             rest.pop()
         if self._header[-1] == "OLD VALUE" and len(rest) == 2:
-            half = max((left - 2) // 2, _MIN_WIDTH)
+            half = max((left - 2) // 2, _MIN_WIDTH // 2)
             value = _cut(rest[0], half)
             parts += [value + " " * (half - _length(value)), _cut(rest[1], half)]
         elif rest:
