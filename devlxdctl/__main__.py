@@ -1,5 +1,6 @@
 """The entry point of `devlxdctl`."""
 
+import contextlib
 import gc
 import os
 import signal
@@ -28,18 +29,37 @@ def _reduce_startup() -> None:
     warnings.filterwarnings("ignore", "Unable to find acceptable character detection")
 
 
+def _report(problem: str) -> None:
+    with contextlib.suppress(OSError, MemoryError):
+        if sys.stderr is not None:
+            sys.stderr.write(f"devlxdctl: {problem}\n")
+            sys.stderr.flush()
+
+
 def main() -> NoReturn:
     """Run `devlxdctl` with the arguments of this process, and exit."""
     # INT ends the process at once and by that signal, as TERM and HUP do. A command that has to clean up
     # handles the signals itself. A shell that starts a job in the background has INT ignored: keep that.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    _use_utf8()
-    _reduce_startup()
-    from devlxdctl.cli import devlxdctl
-
     try:
+        _use_utf8()
+        _reduce_startup()
+        from devlxdctl.cli import devlxdctl
+
         devlxdctl.main()
+    except (MemoryError, SystemError) as error:
+        # Without memory, imports also fail with "error return without exception set".
+        if isinstance(error, SystemError) and "without" not in str(error):
+            raise
+        _report("out of memory")
+        os._exit(1)
+    except ImportError as error:
+        # The loader of compiled modules reports that memory or descriptors are missing in its text only.
+        if error.path is None or not error.path.endswith(".so"):
+            raise
+        _report(str(error))
+        os._exit(1)
     except SystemExit as end:
         # All output is written and flushed. Finalizing the interpreter takes a fifth of the time of a short
         # command, and waits for connections that a failed read has left in threads.
