@@ -1,5 +1,6 @@
 """The entry point of `devlxdctl`."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -18,20 +19,39 @@ def _use_utf8() -> None:
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
+def _report(problem: str) -> None:
+    with contextlib.suppress(OSError, MemoryError):
+        if sys.stderr is not None:
+            sys.stderr.write(f"devlxdctl: {problem}\n")
+            sys.stderr.flush()
+
+
 def main() -> NoReturn:
     """Run `devlxdctl` with the arguments of this process, and exit."""
     # INT ends the process at once and by that signal, as TERM and HUP do. A command that has to clean up
     # handles the signals itself. A shell that starts a job in the background has INT ignored: keep that.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    _use_utf8()
     is_fast = is_fast_start()
-    if is_fast:
-        prepare()
-    from devlxdctl.cli import devlxdctl
-
     try:
+        _use_utf8()
+        if is_fast:
+            prepare()
+        from devlxdctl.cli import devlxdctl
+
         devlxdctl.main()
+    except (MemoryError, SystemError) as error:
+        # Without memory, imports also fail with "error return without exception set".
+        if isinstance(error, SystemError) and "without" not in str(error):
+            raise
+        _report("out of memory")
+        os._exit(1)
+    except ImportError as error:
+        # The loader of compiled modules reports that memory or descriptors are missing in its text only.
+        if error.path is None or not error.path.endswith(".so"):
+            raise
+        _report(str(error))
+        os._exit(1)
     except SystemExit as end:
         if is_fast:
             end_process(end.code if isinstance(end.code, int) else 1)
