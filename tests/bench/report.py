@@ -9,6 +9,7 @@ import sys
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -23,24 +24,29 @@ _TABLE_WIDTH = 160  # off a terminal
 class Report:
     """Everything that one run measured."""
 
-    def __init__(self, location: str) -> None:
+    def __init__(self, location: str, host: str) -> None:
         self.curves: list[Curve] = []
-        self._rows: list[Row] = []
+        self.rows: list[Row] = []
         self._console = Console(highlight=False, width=None if sys.stdout.isatty() else _TABLE_WIDTH)
         python = f"Python {platform.python_version()}"
-        self._conditions = {
+        self.conditions: dict[str, Any] = {
+            "host": host,
             "location": location,
             "python": python,
             "cores": len(os.sched_getaffinity(0)),
             "load": os.getloadavg()[0],
             "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
-        cores, load = self._conditions["cores"], self._conditions["load"]
-        self._console.print(f"In {location}; {python}, {cores} cores, load {load:.1f}.", markup=False)
+        self._console.print(f"In {self.summary()}.", markup=False)
+
+    def summary(self) -> str:
+        """Where and under which conditions it was measured."""
+        given = self.conditions
+        return f"{given['location']}; {given['python']}, {given['cores']} cores, load {given['load']:.1f}"
 
     def add(self, row: Row) -> None:
         """Add a row. On a terminal, print its name: all of them take minutes."""
-        self._rows.append(row)
+        self.rows.append(row)
         if sys.stdout.isatty():
             self._console.print(f"  {row.task}, {row.baseline}", style="dim", markup=False)
 
@@ -61,7 +67,7 @@ class Report:
         )
         for name in names:
             table.add_column(name, justify="left" if name in left else "right")
-        for row in self._rows:
+        for row in self.rows:
             if row.skipped:
                 table.add_row(row.task, row.baseline, "", f"[dim]skipped: {row.skipped}[/dim]")
                 continue
@@ -70,10 +76,10 @@ class Report:
                 row.task,
                 row.baseline,
                 {"wall": "time", "cpu": "CPU time", "peak": "memory"}[row.measure],
-                _quartiles(row.measure, row.ours),
-                _quartiles(row.measure, row.theirs),
-                "" if row.ratio is None else _three(row.ratio, "{:.2f}"),
-                _goal(row),
+                format_row_quartiles(row.measure, row.ours),
+                format_row_quartiles(row.measure, row.theirs),
+                "" if row.ratio is None else format_ratio(row.ratio, "{:.2f}"),
+                format_goal(row),
                 met,
                 "" if row.peak is None else _with_unit("peak", row.peak),
                 str(row.runs),
@@ -100,8 +106,8 @@ class Report:
         """Write the figures to `bench.json` in this directory, and the curves to `growth.png`."""
         directory.mkdir(parents=True, exist_ok=True)
         document = {
-            **self._conditions,
-            "rows": [{**asdict(row), "met": row.met} for row in self._rows],
+            **self.conditions,
+            "rows": [{**asdict(row), "met": row.met} for row in self.rows],
             "growth": [asdict(curve) for curve in self.curves],
         }
         saved = [directory / "bench.json"]
@@ -112,23 +118,23 @@ class Report:
         self._console.print(f"Saved to {' and '.join(map(str, saved))}.", markup=False)
 
 
-def _goal(row: Row) -> str:
+def format_goal(row: Row) -> str:
     if row.goal is None:
         return ""
     return f"{row.goal:.2f}" if row.ratio else _with_unit(row.measure, row.goal)
 
 
-def _quartiles(measure: Measure, quartiles: Quartiles | None) -> str:
+def format_row_quartiles(measure: Measure, quartiles: Quartiles | None) -> str:
     if quartiles is None:
         return ""
     if measure == "peak":
         return _with_unit(measure, quartiles.median)
     scale, unit = (1, "s") if quartiles.median >= 1 else (1000, "ms")
     scaled = Quartiles(quartiles.low * scale, quartiles.median * scale, quartiles.high * scale)
-    return _three(scaled, "{:.2f}" if scaled.median < 10 else "{:.1f}") + f" {unit}"
+    return format_ratio(scaled, "{:.2f}" if scaled.median < 10 else "{:.1f}") + f" {unit}"
 
 
-def _three(quartiles: Quartiles, form: str) -> str:
+def format_ratio(quartiles: Quartiles, form: str = "{:.2f}") -> str:
     return f"{form} [dim]{form}-{form}[/dim]".format(quartiles.median, quartiles.low, quartiles.high)
 
 
