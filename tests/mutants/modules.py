@@ -69,6 +69,7 @@ GUARDED = {
     "devlxdctl/http/retry.py": [
         *(*_WAITING, _UNIT + "test_readiness.py", _UNIT + "test_export_resume.py"),
         "tests/contract/test_unavailable_hosts.py::test_wait_retries_403_of_an_api_that_is_being_switched_on",
+        _COMMANDS + "test_wait.py::test_wait_host_reports_on_a_terminal_that_it_waits",
     ],
     "devlxdctl/http/session.py": [
         *(_UNIT + "test_client.py", _UNIT + "test_endpoints.py", *_WAITING, _UNIT + "test_secrets.py"),

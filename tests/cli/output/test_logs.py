@@ -41,7 +41,7 @@ def test_error_and_log_have_no_unsafe_character(
 
 def test_log_above_a_progress_bar_has_no_unsafe_character(logger: logging.Logger) -> None:
     screen = io.StringIO()
-    with log_above_progress(Console(file=screen, force_terminal=True, width=200)):
+    with log_above_progress(Console(file=screen, force_terminal=True, color_system=None, width=200)):
         logger.warning("%s", UNSAFE)
     assert screen.getvalue() == f"\x1b[33mdevlxdctl:\x1b[0m {SAFE}\n"
 
