@@ -32,6 +32,7 @@ Action = Literal["initial", "added", "changed", "removed"]
 
 _log: Final = logging.getLogger(__name__)
 
+_MAX_PENDING: Final = 1024 * 1024
 _RETRY_PAUSE: Final = 1.0  # seconds after an unexpected response
 _WAIT_INTERVAL: Final = 5.0  # seconds between two full reads of a `wait`, for what has no event
 
@@ -133,11 +134,15 @@ class Source(Generic[V]):
 
 
 class PendingKeys(Generic[V]):
-    """A backlog of the subjects of events: a set, whose size does not depend on how many events arrive."""
+    """A backlog of the subjects of events: a set, whose size does not depend on how many events arrive.
+
+    With more than `_MAX_PENDING` characters of subjects, everything has to be read instead.
+    """
 
     def __init__(self, source: Source[V]) -> None:
         self._source = source
         self._keys: set[str] = set()
+        self._size = 0
         self._everything = False
 
     def put(self, item: Event | Gap) -> None:
@@ -150,14 +155,18 @@ class PendingKeys(Generic[V]):
             subject = None
         if not isinstance(subject, str):
             self._everything = True
-        elif self._source.matches(subject):
+        elif subject not in self._keys and self._source.matches(subject):
             self._keys.add(subject)
+            self._size += len(subject)
+            if self._size > _MAX_PENDING:
+                self._everything = True
+                self._keys, self._size = set(), 0
 
     def take(self) -> Everything | set[str] | None:
         if self._everything:
             self._everything = False
             return Everything()
-        keys, self._keys = self._keys, set()
+        keys, self._keys, self._size = self._keys, set(), 0
         return keys or None
 
 

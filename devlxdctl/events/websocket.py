@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import socket
@@ -20,7 +21,10 @@ from devlxdctl.http.session import Session
 _log: Final = logging.getLogger(__name__)
 
 MAX_MESSAGE: Final = 32 * 1024 * 1024
-"""Bytes that one message can have. An event carries the old and the new value of a key."""
+"""Bytes that one message can have. An event carries the old and the new value of a key.
+
+A larger one breaks the connection: `events` reports a gap, and what follows values reads them again.
+"""
 
 CONNECT_TIMEOUT: Final = 15.0
 """Seconds to wait for bytes of the handshake."""
@@ -60,6 +64,10 @@ class Connection:
                     return bytes(frame.data).rstrip(b"\n").decode("utf-8", "surrogateescape")
         except (websocket.WebSocketException, ValueError, OverflowError, MemoryError) as error:
             raise ConnectionResetError(str(error)) from error
+        except OSError as error:
+            if error.errno == errno.EMSGSIZE:
+                _log.warning("events: an event larger than %d bytes is lost; reconnecting", MAX_MESSAGE)
+            raise
 
     def abort(self) -> None:
         """Break the connection: a thread in `receive` gets an `OSError`."""

@@ -230,15 +230,42 @@ def test_events_beyond_the_backlog_are_dropped_and_counted() -> None:
     assert [queue.take() for _ in range(fitting + 2)] == [*[large] * fitting, Dropped(1), None]
 
 
-def test_backlog_counts_the_memory_of_small_events() -> None:
+@pytest.mark.parametrize("text", ["", "{}"])
+def test_backlog_counts_the_memory_of_small_events(text: str) -> None:
     queue = Queue()
     for _ in range(140_000):
-        queue.put(Event("{}"))
+        queue.put(Event(text))
     kept = 0
     while isinstance(item := queue.take(), Event):
         kept += 1
-    assert 100_000 < kept < MAX_BACKLOG // 512
+    assert 100_000 < kept <= MAX_BACKLOG // 512
     assert item == Dropped(140_000 - kept)
+
+
+def test_backlog_counts_bytes_of_utf8() -> None:
+    """As a `str`, an event with one emoji takes four bytes a character: three of them would fill it."""
+    event = Event("x" * 15_000_000 + "\U0001f600")
+    wide = Event("ü" * 7_500_000 + "\udcff")
+    queue = Queue()
+    for item in (event, wide, event, wide, event):
+        queue.put(item)
+    assert [queue.take() for _ in range(6)] == [event, wide, event, wide, Dropped(1), None]
+
+
+def test_event_larger_than_the_limit_is_reported_and_the_stream_goes_on(
+    socket_directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("devlxdctl.events.websocket.MAX_MESSAGE", 100_000)
+    payloads = [websocket_frame(size * b"x") + websocket_frame(MESSAGE) for size in (99_000, 100_000)]
+    with WebSocketHost(socket_directory / "sock", [*payloads, websocket_frame(MESSAGE)]) as raw_host:
+        with events_of(raw_host.path) as events:
+            assert next_item(events) == Event("x" * 99_000)
+            assert next_item(events) == EVENT
+            assert isinstance(next_item(events), Gap)
+            while isinstance(item := next_item(events), Gap):  # one or two
+                continue
+            assert item == EVENT
+    assert caplog.messages == ["events: an event larger than 100000 bytes is lost; reconnecting"]
 
 
 def test_consecutive_gaps_are_one() -> None:

@@ -192,6 +192,16 @@ def test_pending_keys_are_the_matching_keys_of_the_events_once_each() -> None:
     assert pending.take() is None
 
 
+def test_very_many_pending_keys_are_a_full_read() -> None:
+    pending = pending_keys()
+    for number in range(3):
+        pending.put(event({"key": f"user.{number}" + "x" * 400_000}))
+    assert pending.take() == Everything()
+    assert pending.take() is None
+    pending.put(event({"key": "user.a"}))
+    assert pending.take() == {"user.a"}
+
+
 @pytest.mark.parametrize(
     "item",
     [Gap(1.0), Event("no JSON"), event({}), event({"key": 5}), event([]), Event('{"type":"config"}')],
