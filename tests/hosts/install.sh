@@ -52,7 +52,7 @@ touch /etc/subuid /etc/subgid
 
 # LXD 5.0 ends at its start without iproute2, which is not among its dependencies
 packages=$(missing lxd lxd-client iproute2 incus-base incus-client busybox jq python3-venv systemd cloud-init \
-    bash-completion fish zsh man-db debootstrap strace)
+    bash-completion fish zsh man-db debootstrap strace locales)
 [ -n "$packages" ] || exit 0
 
 # keeps packages from starting services
