@@ -69,8 +69,8 @@ class Root(Group):
                 print_error(f"hint: {error.hint}")
             status = error.exit_status
         except OSError as error:
-            # Modules are imported when they are needed, and each import needs a descriptor.
-            if error.errno not in (errno.EMFILE, errno.ENFILE):
+            # Modules are imported when they are needed, and each import needs a descriptor and memory.
+            if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
                 raise
             print_error(f"devlxdctl: {os.strerror(error.errno).lower()}")
             status = ExitStatus.UNEXPECTED

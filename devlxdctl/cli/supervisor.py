@@ -122,7 +122,11 @@ class Supervisor:
         # They stay blocked: one that was passed on must not end this process before the command.
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
         main = threading.get_ident()
-        threading.Thread(target=self._follow, args=(bursts, main), name="devlxd-bursts", daemon=True).start()
+        thread = threading.Thread(target=self._follow, args=(bursts, main), name="devlxd-bursts", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # the limit of threads
+            raise DevLXDError(self._command[0], "cannot start a thread") from error
         while True:
             timeout = self._timeout()
             if timeout is None:

@@ -149,8 +149,8 @@ class RawResponse:
             from devlxdctl.http.error_mapping import error_from_exception
 
             cause: Exception = error
-            if isinstance(error, (ValueError, OverflowError, MemoryError)):
-                # From the standard library, for chunk sizes below zero or beyond any memory.
+            if isinstance(error, (ValueError, OverflowError)):
+                # From the standard library, for chunk sizes below zero or too large.
                 cause = HTTPException(str(error))
             raise error_from_exception(cause, self._socket_path, RAW, None) from error
         return data

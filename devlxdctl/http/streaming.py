@@ -95,8 +95,8 @@ class StreamedResponse:
         endpoint = self._request.endpoint
         try:
             return self._response.read(size, decode_content=False)
-        except (ValueError, OverflowError, MemoryError) as error:
-            # From the standard library, for chunk sizes below zero or beyond any memory.
+        except (ValueError, OverflowError) as error:
+            # From the standard library, for chunk sizes below zero or too large.
             invalid = HTTPException(str(error))
             raise error_from_exception(invalid, self._socket, endpoint, self._read_timeout) from error
         except Exception as error:
