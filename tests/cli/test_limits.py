@@ -101,9 +101,9 @@ def test_config_run_watch_without_a_thread_does_not_start_its_command(relay: Pat
 def test_ready_hold_needs_no_thread(simulator: Simulator, relay: Path) -> None:
     argv = [*ONE_THREAD, PROGRAM, "--socket", str(relay), "ready", "--hold", "--interval", "0.1"]
     with Job(argv, env={"PATH": os.defpath}) as job:
-        wait_until("Ready", lambda: simulator.ready)
+        wait_until("Ready", lambda: simulator.ready is True)
         simulator.restart(0.1)
-        wait_until("Ready again", lambda: simulator.ready)
+        wait_until("Ready again", lambda: simulator.ready is True)
         assert job.running
         assert job.stderr() == b""
 

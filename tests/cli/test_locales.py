@@ -91,12 +91,13 @@ def test_files_have_the_bytes_of_the_host(
     simulator.set({KEY: VALUE})
     path = tmp_path / "dätei"
     template = tmp_path / "template"
-    template.write_text(f"ß ${{{KEY}}}")
-    for argv, content in (
+    template.write_text(f"ß ${{{KEY}}}", encoding="utf-8")
+    files: list[tuple[list[str | Path], str]] = [
         (["save", KEY, path], VALUE),
         (["env", KEY, "-o", path], f"USER___='{VALUE}'\n"),
         (["render", template, "-o", path], f"ß {VALUE}"),
-    ):
+    ]
+    for argv, content in files:
         words = [os.fsencode(word) for word in argv]
         command = [b"--", b"sh", b"-c", b'echo "$LC_ALL"; cat "$1"', b"sh", os.fsencode(path)]
         result = run(b"config", *words, *command, socket=simulator.path, env=environment)

@@ -39,6 +39,10 @@ class ScriptedHost(RawHost):
         self._forbidden = forbidden
         self.value = b"1"
 
+    def __enter__(self) -> ScriptedHost:
+        super().__enter__()
+        return self
+
     def _respond(self, request: bytes) -> bytes:
         path = request.split(b" ")[1]
         if path.startswith(b"/1.0/events"):
