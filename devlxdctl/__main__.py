@@ -1,6 +1,5 @@
 """The entry point of `devlxdctl`."""
 
-import contextlib
 import os
 import signal
 import sys
@@ -19,11 +18,15 @@ def _use_utf8() -> None:
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
-def _report(problem: str) -> None:
-    with contextlib.suppress(OSError, MemoryError):
+def _end_with(problem: str) -> NoReturn:
+    """Report what prevents Python itself from working, and end without any clean-up."""
+    try:
         if sys.stderr is not None:
             sys.stderr.write(f"devlxdctl: {problem}\n")
             sys.stderr.flush()
+    except (OSError, MemoryError):
+        pass  # there is no other place for it
+    os._exit(1)
 
 
 def main() -> NoReturn:
@@ -44,14 +47,12 @@ def main() -> NoReturn:
         # Without memory, imports also fail with "error return without exception set".
         if isinstance(error, SystemError) and "without" not in str(error):
             raise
-        _report("out of memory")
-        os._exit(1)
+        _end_with("out of memory")
     except ImportError as error:
         # The loader of compiled modules reports that memory or descriptors are missing in its text only.
         if error.path is None or not error.path.endswith(".so"):
             raise
-        _report(str(error))
-        os._exit(1)
+        _end_with(str(error))
     except SystemExit as end:
         if is_fast:
             end_process(end.code if isinstance(end.code, int) else 1)
