@@ -43,7 +43,7 @@ def test_log_above_a_progress_bar_has_no_unsafe_character(logger: logging.Logger
     screen = io.StringIO()
     with log_above_progress(Console(file=screen, force_terminal=True, color_system=None, width=200)):
         logger.warning("%s", UNSAFE)
-    assert screen.getvalue() == f"\x1b[33mdevlxdctl:\x1b[0m {SAFE}\n"
+    assert screen.getvalue() == f"devlxdctl: {SAFE}\n"
 
 
 def test_progress_line_has_no_unsafe_character(monkeypatch: pytest.MonkeyPatch) -> None:
