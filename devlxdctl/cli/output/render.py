@@ -116,7 +116,10 @@ def format_output(output: Value | Table | Document, as_json: bool, is_terminal: 
     if as_json or isinstance(output, Document):
         text = _format_json(output.data, indent=is_terminal) + "\n"
     elif isinstance(output, Table):
-        text = format_table(output) if is_terminal else tab_separated(output)
+        if is_terminal:
+            text = format_table(output.header, output.rows, styles=output.styles, checks=output.checks)
+        else:
+            text = tab_separated(output)
     else:
         end = "\n" if output.newline and not output.text.endswith("\n") else ""
         text = escape(output.text + end, keep="\t\n") if is_terminal else output.text + end

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from devlxdctl.cli.output.colors import STYLES, paint, uses_color
 from devlxdctl.cli.output.stdio import UNSAFE_CHARACTERS, escape
-
-if TYPE_CHECKING:
-    from devlxdctl.cli.output.render import Table
 
 _MIN_WIDTH: Final = 8
 """Columns of the terminal that a column of a table gets at least, if it needs them."""
@@ -32,24 +29,30 @@ def terminal_cell(text: str) -> str:
     return escape(text.replace("\\", r"\\"), characters=UNSAFE_CHARACTERS)
 
 
-def format_table(table: Table) -> str:
-    """Return a table for a terminal."""
-    rows = [[terminal_cell(cell) for cell in row] for row in table.rows]
-    if not rows:
+def format_table(
+    header: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    styles: Mapping[str, str],
+    checks: bool,
+) -> str:
+    """Return a table for a terminal. `styles` and `checks` are those of `render.Table`."""
+    cells = [[terminal_cell(cell) for cell in row] for row in rows]
+    if not cells:
         return ""
     from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table as RichTable
 
-    rows = [_join(row, len(table.header) - 1, table.checks) for row in rows]
+    cells = [_join(row, len(header) - 1, checks) for row in cells]
     color_system: Any = "standard" if uses_color(sys.stdout) else None
     console = Console(
         force_terminal=True, color_system=color_system, highlight=False, markup=False, emoji=False
     )
-    last = len(table.header) - 1
+    last = len(header) - 1
     widths = [
         max(cell_len(line) for cell in column for line in cell.split("\n"))
-        for column in zip(table.header, *rows, strict=True)
+        for column in zip(header, *cells, strict=True)
     ]
     # The last column is cut to what is left of the line; rich would shrink the first instead. That one has
     # the names, which people copy: where it must shrink, it is folded.
@@ -57,16 +60,16 @@ def format_table(table: Table) -> str:
     widths[0] = min(widths[0], max(console.width - sum(widths[1:]) - 2 * last, _MIN_WIDTH))
 
     grid = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=STYLES["heading"])
-    for number, title in enumerate(table.header):
+    for number, title in enumerate(header):
         if number == 0:
-            style = "" if table.checks else STYLES["name"]
+            style = "" if checks else STYLES["name"]
             grid.add_column(title, style=style, overflow="fold", width=widths[0])
         else:
-            wrap = table.checks and number == last
+            wrap = checks and number == last
             overflow: Any = "fold" if wrap else "ellipsis"
             grid.add_column(title, overflow=overflow, no_wrap=not wrap, width=widths[number])
-    for row in rows:
-        grid.add_row(*_styled(row, table.styles, table.checks))
+    for row in cells:
+        grid.add_row(*_styled(row, styles, checks))
     with console.capture() as captured:
         console.print(grid)
     return captured.get()
