@@ -22,6 +22,8 @@ from tests.soak import Restart, restart
 GUESTS = [("trixie", INCUS), ("bookworm", LXD)]
 ENVIRONMENT = {"HOME": "/root", "LANG": "C.UTF-8", "PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 LIMIT = 90.0
+MAX_HELD = 30.0
+"""Seconds that the boot may wait for a unit while the API is switched off: for the start of some programs."""
 UNITS = ("app", "app-env", "site", "ssh-key", "ca-certificate")
 
 # The application prints its port to a file, and so does the one with a unit of its own.
@@ -93,6 +95,13 @@ def show(guest: DaemonHost, unit: str, *names: str) -> list[str]:
     shown = run(guest, "systemctl", "show", unit, f"--property={','.join(names)}").stdout.decode()
     values = dict(line.split("=", 1) for line in shown.splitlines())
     return [values[name] for name in names]
+
+
+def activation_seconds(guest: DaemonHost, unit: str) -> float:
+    """How long the boot waited for a unit."""
+    names = ("InactiveExitTimestampMonotonic", "ActiveEnterTimestampMonotonic")
+    begin, end = show(guest, unit, *names)
+    return (int(end) - int(begin)) / 1e6
 
 
 def failed_units(guest: DaemonHost) -> list[str]:
@@ -273,14 +282,10 @@ def test_boot_with_the_api_switched_off_is_not_held_and_nothing_fails(guest: Dae
     try:
         guest.restart_guest(has_api=False)
         wait_for_boot(guest)
-        (seconds,) = shell(
-            guest, "systemctl show multi-user.target -p ActiveEnterTimestampMonotonic --value"
-        ).split()
-        (started,) = shell(guest, "systemctl show -p UserspaceTimestampMonotonic --value").split()
-        held = (int(seconds) - int(started)) / 1e6
-        print(f"{guest.name}: multi-user.target {held:.1f} s after the start of userspace", flush=True)
-        blame = shell(guest, "systemd-analyze critical-chain multi-user.target", status=None)
-        assert not any(f"{unit}.service +" in blame and "min" in blame for unit in UNITS), blame
+        assert show(guest, "multi-user.target", "ActiveState") == ["active"]
+        times = {unit: activation_seconds(guest, unit) for unit in UNITS}
+        print(f"{guest.name}: seconds until a unit counted as started: {times}", flush=True)
+        assert max(times.values()) < MAX_HELD
         for unit in UNITS:
             assert show(guest, unit, "ActiveState", "NRestarts", "Result") == ["active", "0", "success"], unit
         assert show(guest, "packaged", "ActiveState") == ["active"]
