@@ -31,12 +31,12 @@ _ENDLESS = [
         "test_response_that_arrives_byte_by_byte_times_out",
     )
 ]
-_WAITING = [_UNIT + f"test_{each}.py" for each in ("retry", "statuses", "timeouts")]
+_WAITING = [_UNIT + f"test_{each}.py" for each in ("retry_policy", "statuses", "timeouts", "retry")]
 _EXPORTS = [_UNIT + f"test_export{each}.py" for each in ("", "_errors", "_files", "_resume")]
 _QUERY = [_COMMANDS + "test_query_request.py", _COMMANDS + "test_query_response.py"]
 _WATCH = [
     _UNIT + "test_watch.py",
-    *_WAITING[1:],
+    *_WAITING[1:3],
     _COMMANDS + "test_config_watch.py",
     _COMMANDS + "test_wait.py",
 ]

@@ -1,0 +1,77 @@
+"""`RetryPolicy` alone: which errors are retried, and how long the pauses are."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from devlxdctl import (
+    BadData,
+    Conflict,
+    DevLXDError,
+    HostUnavailable,
+    InvalidRequest,
+    NotFound,
+    NotSupported,
+    PermissionDenied,
+    UnexpectedResponse,
+)
+from devlxdctl.http.endpoints import OPERATION_WAIT, STATE, Endpoint
+from devlxdctl.http.messages import Request
+from devlxdctl.http.retry import RetryPolicy
+
+FINAL: list[tuple[DevLXDError, Endpoint]] = [
+    (BadData("file", "is empty"), STATE),
+    (Conflict("/1.0", "HTTP status 409", http_status=409), STATE),
+    (InvalidRequest("/1.0", "not a valid name"), STATE),
+    (NotFound("/1.0", "no such object", http_status=404), STATE),
+    (NotSupported("/1.0", "not supported by this host", http_status=404), STATE),
+    (PermissionDenied("/1.0", "permission denied", http_status=401), STATE),
+    (PermissionDenied("/1.0", "permission denied", http_status=403), STATE),
+    (UnexpectedResponse("/1.0", "response is not valid JSON", http_status=200), STATE),
+    (HostUnavailable("/1.0", "HTTP status 500", http_status=500), OPERATION_WAIT),
+]
+"""Errors that no time changes. Status 500 is one where it does not mean a restart."""
+
+
+class Failure:
+    """An attempt that fails `times` times with `error`, and then returns its number."""
+
+    def __init__(self, error: DevLXDError, times: float = math.inf) -> None:
+        self.error = error
+        self.times = times
+        self.attempts = 0
+
+    def __call__(self, request: Request) -> int:
+        self.attempts += 1
+        if self.attempts <= self.times:
+            raise self.error
+        return self.attempts
+
+
+@pytest.mark.parametrize("wait", [None, 60, math.inf])
+@pytest.mark.parametrize(("error", "endpoint"), FINAL, ids=lambda each: type(each).__name__)
+def test_final_error_is_raised_at_once(error: DevLXDError, endpoint: Endpoint, wait: float | None) -> None:
+    failure = Failure(error)
+    with pytest.raises(type(error)) as caught:
+        RetryPolicy(wait).run(failure, Request("GET", "/1.0", endpoint))
+    assert caught.value is error
+    assert failure.attempts == 1
+
+
+def test_pauses_between_retries_grow_to_half_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    policy = RetryPolicy(math.inf)
+    failure = Failure(HostUnavailable("/1.0", "HTTP status 503", http_status=503), 7)
+    assert policy.run(failure, Request("GET", "/1.0", STATE)) == 8
+    assert pauses == [0.05, 0.1, 0.2, 0.4, 0.5, 0.5, 0.5]
+    assert policy.retries == 7
+
+
+def test_request_that_is_not_idempotent_is_not_sent_again() -> None:
+    failure = Failure(HostUnavailable("/1.0", "HTTP status 503", http_status=503))
+    with pytest.raises(HostUnavailable) as caught:
+        RetryPolicy(math.inf).run(failure, Request("POST", "/1.0", STATE, idempotent=False))
+    assert (str(caught.value), failure.attempts) == ("/1.0: HTTP status 503", 1)
