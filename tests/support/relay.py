@@ -26,7 +26,9 @@ class Relay:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for each in self._sockets:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._threads[0].join(10)  # it appends to both lists
+        for each in self._sockets[1:]:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
@@ -47,8 +49,12 @@ class Relay:
             except OSError:  # shut down
                 return
             host = socket.socket(socket.AF_UNIX)
-            host.connect(str(self._target))
             self._sockets += [client, host]
+            try:
+                host.connect(str(self._target))
+            except OSError:  # the host restarts
+                client.shutdown(socket.SHUT_RDWR)
+                continue
             self._start(self._copy, client, host)
             self._start(self._copy, host, client)
 
