@@ -61,6 +61,12 @@ def import_seconds(log: str) -> dict[str, float]:
 
 def write(report: Report, parts: Mapping[str, float], delays: Sequence[float], page: Path = PAGE) -> None:
     """Replace what stands between the markers of `page`, and write the plots beside it."""
+    replace_figures(report, page)
+    draw(parts, delays, report.curves, page.parent / PICTURE)
+
+
+def replace_figures(report: Report, page: Path) -> None:
+    """Replace what stands between the markers of `page` with a table."""
     lines = [
         f"Medians and quartiles, in {report.summary()}.",
         "",
@@ -75,7 +81,6 @@ def write(report: Report, parts: Mapping[str, float], delays: Sequence[float], p
     if count != 1:
         raise SystemExit(f"{page}: no line <!-- bench --> with a line <!-- end --> after it")
     page.write_text(text)
-    _draw(parts, delays, report.curves, page.parent / PICTURE)
 
 
 def _table_row(row: Row) -> str:
@@ -97,7 +102,8 @@ def _goal(row: Row) -> str:
     return f"{row.goal / (1 << 20):.0f} MiB" if row.measure == "peak" else f"{row.goal * 1000:.0f} ms"
 
 
-def _draw(parts: Mapping[str, float], delays: Sequence[float], curves: Sequence[Curve], path: Path) -> None:
+def draw(parts: Mapping[str, float], delays: Sequence[float], curves: Sequence[Curve], path: Path) -> None:
+    """Draw where the start spends its time, each curve, and how late the events of a burst are printed."""
     import matplotlib
 
     matplotlib.use("svg")

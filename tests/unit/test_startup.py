@@ -14,7 +14,7 @@ from tests.support.program import PROGRAM, Result, run
 
 OFF = {"DEVLXDCTL_FAST_START": "0"}
 SKIPPED = {"_ssl", "importlib.metadata"}
-"""Modules of the standard library that urllib3 imports, and that a fast start does without."""
+"""Modules of the standard library that urllib3 imports, the second since 2.3, and a fast start does not."""
 
 
 def imported_by(*argv: str, env: dict[str, str]) -> set[str]:
@@ -64,12 +64,12 @@ def test_large_output_arrives_completely(simulator: Simulator) -> None:
 def test_request_imports_neither_tls_nor_metadata_of_packages(simulator: Simulator) -> None:
     env = {"DEVLXD_SOCKET": str(simulator.path)}
     assert imported_by("state", env=env) & SKIPPED == set()
-    assert imported_by("state", env={**env, **OFF}) & SKIPPED == SKIPPED
+    assert "_ssl" in imported_by("state", env={**env, **OFF})
 
 
 def test_library_imports_what_urllib3_imports() -> None:
     code = "import devlxdctl.http.transport, json, sys; print(json.dumps(list(sys.modules)))"
-    assert set(json.loads(run_code(code).stdout)) >= SKIPPED
+    assert "_ssl" in json.loads(run_code(code).stdout)
 
 
 def test_child_process_can_import_what_the_program_skips(simulator: Simulator) -> None:
