@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from devlxdctl.cli.arguments import RunningCommand, given_command, patterns_argument
+from devlxdctl.cli.memory import collect_garbage_often
 from devlxdctl.cli.options import Count, Options, Seconds
 from devlxdctl.cli.output.render import Line, Lines
 from devlxdctl.cli.output.stdio import stdout_descriptor
@@ -60,6 +61,7 @@ def watch(
         raise click.UsageError("--batch needs -- CMD.")
     client = ctx.ensure_object(Options).client()
     output = stdout_descriptor()
+    collect_garbage_often()
     if batch:
         bursts = client.watch_bursts(*patterns, optional=True, interval=interval or None, output_fd=output)
         groups: Iterator[Sequence[Change[str]]] = (burst.changes for burst in bursts)

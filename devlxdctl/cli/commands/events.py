@@ -11,6 +11,7 @@ import click
 
 from devlxdctl import EVENT_TYPES, TimedOut
 from devlxdctl.cli.completion import values
+from devlxdctl.cli.memory import collect_garbage_often
 from devlxdctl.cli.options import Command, Count, Options, Seconds
 from devlxdctl.cli.output.render import Line, Lines, as_text, compact_json
 from devlxdctl.cli.output.stdio import print_error, stdout_descriptor
@@ -70,6 +71,7 @@ def events(options: Options, types: list[str], count: int | None, seconds: float
       devlxdctl events
       devlxdctl events --type device -f json | jq -c .metadata
     """
+    collect_garbage_often()
     stream = options.client().events(types, output_fd=stdout_descriptor())
     return Lines(_lines(stream, count, seconds), _HEADER)
 

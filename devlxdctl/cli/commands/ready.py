@@ -36,6 +36,9 @@ def ready(ctx: click.Context, unset: bool, check: bool, hold: bool, interval: fl
         raise click.UsageError("--unset, --check and --hold cannot be combined.")
     client = ctx.ensure_object(Options).client()
     if hold:
+        from devlxdctl.cli.memory import collect_garbage_often
+
+        collect_garbage_often()
         client.hold_ready(interval=interval)
     if not check:
         client.set_ready(not unset)
