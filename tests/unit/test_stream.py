@@ -256,7 +256,7 @@ def test_event_larger_than_the_limit_is_reported_and_the_stream_goes_on(
     socket_directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("devlxdctl.events.websocket.MAX_MESSAGE", 100_000)
-    payloads = [websocket_frame(size * b"x") + websocket_frame(MESSAGE) for size in (99_000, 100_000)]
+    payloads = [websocket_frame(size * b"x") + websocket_frame(MESSAGE) for size in (99_000, 400_000)]
     with WebSocketHost(socket_directory / "sock", [*payloads, websocket_frame(MESSAGE)]) as raw_host:
         with events_of(raw_host.path) as events:
             assert next_item(events) == Event("x" * 99_000)
