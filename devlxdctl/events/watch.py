@@ -288,4 +288,5 @@ def wait_until(
         for _ in changes:
             if tracker.started and holds(tracker.known.get(name)):
                 return tracker.known.get(name)
-    raise TimedOut(name, f"{late} after {timeout:g} s")
+    assert timeout is not None
+    raise TimedOut(name, f"{late} after {round(timeout, 2):g} s")

@@ -147,7 +147,7 @@ class RetryPolicy:
         kind: type[DevLXDError] = TimedOut
         if waited is None:
             kind = PermissionDenied if isinstance(error, PermissionDenied) else HostUnavailable
-        suffix = f"tried for {tried:.0f} s" if waited is None else f"waited {waited:g} s"
+        suffix = f"tried for {tried:.0f} s" if waited is None else f"waited {round(waited, 2):g} s"
         return kind(
             error.subject, f"{error.problem}; {suffix}", hint=error.hint, http_status=error.http_status
         )
