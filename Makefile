@@ -53,12 +53,8 @@ lint: $(VENV)/.test
 test: lint
 	$(BIN)/python -m pytest $(PYTEST_FLAGS) $(TESTS)
 
-$(VENV)/.bench: $(VENV)/pyvenv.cfg pyproject.toml
-	$(BIN)/pip install -q -e '.[bench]'
-	@touch $@ $(VENV)/.test $(VENV)/.simulator
-
 # ARGS are arguments of the program: `make bench ARGS='--help'`
-bench: $(VENV)/.bench
+bench: $(VENV)/.test
 	$(BIN)/python -m tests.bench $(if $(GROWTH),--growth) $(ARGS)
 
 fuzz: $(VENV)/.test
@@ -103,7 +99,7 @@ UV_COMPILE := $(VENV)-lock/bin/uv pip compile -q --python $(VENV)-lock pyproject
 lock:
 	rm -rf $(VENV)-lock
 	$(OLDEST) -m venv $(VENV)-lock
-	$(VENV)-lock/bin/pip install -q -e '.[test,audit,bench,dist,docs,fuzz,lock,mutants,release]'
+	$(VENV)-lock/bin/pip install -q -e '.[test,audit,dist,docs,fuzz,lock,mutants,release]'
 	{ sed -n '/^#/p' requirements-dev.txt; $(VENV)-lock/bin/pip freeze --exclude-editable; } >requirements-dev.new
 	mv requirements-dev.new requirements-dev.txt
 	$(UV_COMPILE) --resolution lowest-direct --extra simulator -o $(VENV)-lock/lowest >$(VENV)-lock/log

@@ -78,7 +78,6 @@ def test_page_without_markers_is_rejected(tmp_path: Path) -> None:
 
 
 def test_picture_has_a_plot_for_each_curve_and_one_at_each_end(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="make bench installs it")
     points = [Point(1, 0.1, 0.2, 1e7), Point(10, 0.3, 0.5, 1e7)]
     curves = [Curve("config ls -l", "keys", "one curl", "wall", "a guest", points)]
     for name in ("first", "second"):

@@ -136,7 +136,9 @@ def test_unknown_option_is_a_usage_error_before_any_request(name: str, simulator
     subject = f"{name}: " if name else ""
     result = run(*words, "--no-such-option", *rest, socket=simulator.path)
     assert result == failure(
-        2, f"{subject}no such option --no-such-option", f"{' '.join(['devlxdctl', *words])} --help"
+        2,
+        f"{subject}no such option --no-such-option",
+        f"see the help: {' '.join(['devlxdctl', *words])} --help",
     )
     assert simulator.requests == []
 
