@@ -235,7 +235,9 @@ class Command(click.Command):
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
             if record is not None:
-                is_common = param in _common_options() or param is help_option
+                # Click before 8.1.8 makes a new help option at each call.
+                is_help = help_option is not None and param.opts == help_option.opts
+                is_common = is_help or param in _common_options()
                 (common if is_common else own).append(record)
         for title, records in (("Options", own), ("Common options", common)):
             if records:
