@@ -79,19 +79,19 @@ def test_child_process_can_import_what_the_program_skips(simulator: Simulator) -
 
 
 def test_end_of_the_process_writes_buffered_output() -> None:
-    code = "import sys, devlxdctl.startup as s; sys.stdout.write('out'); sys.stderr.write('err'); {}"
+    code = "import sys, devlxdctl.__main__ as s; sys.stdout.write('out'); sys.stderr.write('err'); {}"
     assert run_code(code.format("s.end_process(3)")) == Result(3, b"out", b"err")
 
 
 def test_end_of_the_process_keeps_its_status_when_stdout_is_full() -> None:
     with open("/dev/full", "wb") as full:
-        code = "import sys, devlxdctl.startup as s; sys.stdout.write('out'); s.end_process(3)"
+        code = "import sys, devlxdctl.__main__ as s; sys.stdout.write('out'); s.end_process(3)"
         assert run_code(code, full.fileno())[::2] == (3, b"")
 
 
 def test_end_of_the_process_does_not_wait_for_threads() -> None:
     code = (
-        "import threading, devlxdctl.startup as s\n"
+        "import threading, devlxdctl.__main__ as s\n"
         "threading.Thread(target=threading.Event().wait).start()\n"
         "s.end_process(0)"
     )
