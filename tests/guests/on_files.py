@@ -259,7 +259,7 @@ def test_units_follow_the_keys_after_a_restart_of_the_daemon(guest: DaemonHost, 
     wait_for_last(guest, "started", f"app {kind} two")
     wait_for_last(guest, "packaged", f"app {kind} two")
     wait_for(guest, "the site", lambda: fetch(guest, 8081) == f"example.com {kind}\n")
-    # devlxdctl has borne that: systemd has restarted none of them.
+    # devlxdctl kept running: systemd has restarted none of them.
     assert [show(guest, unit, "MainPID", "NRestarts") for unit in UNITS] == before
 
 
