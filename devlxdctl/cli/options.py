@@ -112,6 +112,23 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer versi
         return str(value)
 
 
+class CommaSeparated(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of Click only
+    """Words of `choices`, separated by commas. `kind` is what errors call one of them."""
+
+    name = "words"
+
+    def __init__(self, choices: Sequence[str], kind: str) -> None:
+        self.choices = choices
+        self.kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        words = value.split(",") if isinstance(value, str) else list(value)
+        for word in words:
+            if word not in self.choices:
+                self.fail(f"{word!r} is not {self.kind}: {', '.join(self.choices)}", param, ctx)
+        return words
+
+
 class Assignment(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of Click only
     """A key and a value, as KEY=VALUE."""
 

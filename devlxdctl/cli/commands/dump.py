@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from devlxdctl import DUMP_PARTS
 from devlxdctl.cli.completion import values
-from devlxdctl.cli.options import Command, Options
+from devlxdctl.cli.options import Command, CommaSeparated, Options
 from devlxdctl.cli.output.render import Document
-
-
-class _Parts(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of Click only
-    """Parts of the document, separated by commas."""
-
-    name = "parts"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
-        parts = value.split(",") if isinstance(value, str) else list(value)
-        for part in parts:
-            if part not in DUMP_PARTS:
-                self.fail(f"{part!r} is not a part of the document: {', '.join(DUMP_PARTS)}", param, ctx)
-        return parts
 
 
 @click.command(cls=Command)
 @click.option(
     "--only",
-    type=_Parts(),
+    type=CommaSeparated(DUMP_PARTS, "a part of the document"),
     metavar="PARTS",
     default=",".join(DUMP_PARTS),
     shell_complete=values.dump_parts,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from devlxdctl import EVENT_TYPES, TimedOut
 from devlxdctl.cli.completion import values
 from devlxdctl.cli.memory import collect_garbage_often
-from devlxdctl.cli.options import Command, Count, Options, Seconds
+from devlxdctl.cli.options import Command, CommaSeparated, Count, Options, Seconds
 from devlxdctl.cli.output.render import Line, Lines, as_text, compact_json
 from devlxdctl.cli.output.stdio import print_error, stdout_descriptor
 
@@ -24,24 +24,12 @@ _HEADER = ("TIME", "TYPE", "ACTION", "NAME", "VALUE")
 """The last one is the title of the value and old value of a key, or of the options of a device."""
 
 
-class _EventTypes(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of Click only
-    """Types of events, separated by commas. A host accepts any other, and then sends nothing."""
-
-    name = "types"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
-        types = value.split(",") if isinstance(value, str) else list(value)
-        for each in types:
-            if each not in EVENT_TYPES:
-                self.fail(f"{each!r} is not a type of event: {', '.join(EVENT_TYPES)}", param, ctx)
-        return types
-
-
 @click.command(cls=Command)
 @click.option(
     "--type",
     "types",
-    type=_EventTypes(),
+    # Hosts accept any other type, and then send no events.
+    type=CommaSeparated(EVENT_TYPES, "a type of event"),
     metavar="TYPES",
     default=",".join(EVENT_TYPES),
     show_default=True,
