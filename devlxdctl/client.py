@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Final, NoReturn, TypeVar, cast
 
 from devlxdctl.config.keys import KeyReader, text_of
-from devlxdctl.config.methods import FileMethods
-from devlxdctl.errors import InvalidRequest, NotFound, NotSupported, UnexpectedResponse
+from devlxdctl.config.methods import ConfigMethods
+from devlxdctl.errors import InvalidRequest, NotSupported, UnexpectedResponse
 from devlxdctl.http import endpoints
 from devlxdctl.http.messages import Request
 from devlxdctl.http.retry import RetryPolicy
@@ -23,7 +23,6 @@ from devlxdctl.volumes.methods import VolumeMethods
 if TYPE_CHECKING:
     from devlxdctl.doctor.report import Check
     from devlxdctl.events.stream import EventStream, Item
-    from devlxdctl.events.watch import Change
     from devlxdctl.http.raw import RawResponse
     from devlxdctl.images.export import ExportedImage, Output, Progress
 
@@ -34,7 +33,7 @@ _log: Final = logging.getLogger(__name__)
 _PRO_READ_TIMEOUT: Final = 90.0  # the host asks Canonical's servers for a token
 
 
-class Client(FileMethods, VolumeMethods):
+class Client(ConfigMethods, VolumeMethods):
     """A client for the devLXD API of the host that this guest runs on.
 
     * `socket`: the path of its socket; by default `$DEVLXD_SOCKET`, else `/dev/lxd/sock` or
@@ -151,83 +150,6 @@ class Client(FileMethods, VolumeMethods):
         # Each part has a method of its name.
         parts = {name: _none_if_not_supported(getattr(self, name)) for name in DUMP_PARTS if name in only}
         return cast(Dump, parts)
-
-    # Config keys
-
-    def config_keys(self, *patterns: str, optional: bool = False) -> list[str]:
-        """Return the config keys `user.*` and `cloud-init.*`, those of profiles included, sorted.
-
-        * `patterns`: shell globs over the whole key. A pattern without glob characters names one key.
-        * `optional`: leave out named keys that are not set. Without it, they raise `NotFound`.
-        """
-        retry = self._retry()
-        matching, named = self._keys.select(patterns, retry)
-        found = {*matching, *(set(named) & set(self._keys.list_keys(retry)) if named else ())}
-        # Some keys can be read although the host does not list them.
-        unlisted = [key for key in named if key not in found]
-        found.update(self._read_named(unlisted, optional, retry))
-        return sorted(found)
-
-    def config(self, *patterns: str, optional: bool = False) -> dict[str, str]:
-        """Return the config keys with their values, sorted. The arguments are those of `config_keys`.
-
-        Leaves out a key that is unset before it is read, and, with a warning in the log, one that cannot be
-        read here.
-        """
-        retry = self._retry()
-        matching, named = self._keys.select(patterns, retry)
-        found = self._read_named(named, optional, retry)
-        rest = [key for key in matching if key not in found]
-        for key, value in self._keys.read_readable(rest, retry):
-            if value is not None:
-                found[key] = value
-        return dict(sorted(found.items()))
-
-    def config_get(self, key: str, *, default: str | None = None) -> str:
-        """Return the value of one config key.
-
-        `default` is returned for a key that is not set; without it, that raises `NotFound`. A key that guests
-        cannot read raises `PermissionDenied` in any case.
-        """
-        return self.config_get_many([key], default=default)[key]
-
-    def config_get_many(self, keys: Iterable[str], *, default: str | None = None) -> dict[str, str]:
-        """Return the values of `keys`, in their order, reading several at a time.
-
-        `default` is the value of keys that are not set; without it, `NotFound` names all of them.
-        """
-        return self._keys.read_named(list(keys), default, self._retry())
-
-    def watch_config(
-        self, *patterns: str, interval: float | None = 60.0, output_fd: int | None = None
-    ) -> Iterator[Change[str]]:
-        """Yield the values of the config keys with the action `initial`, then every change, for ever.
-
-        Changes of a key that follow each other faster than they can be read become one, to the last value.
-        Nothing is missed while the host is unavailable.
-
-        * `patterns`: as for `config_keys`; keys that are not set are waited for.
-        * `interval`: seconds between full re-reads, since hosts send no events for `cloud-init.*`; None for
-          no re-reads.
-        * `output_fd`: raise `BrokenPipeError` as soon as the reader of this descriptor has closed it.
-        """
-        from devlxdctl.config.watch import watch_config
-
-        return watch_config(self._session, self._keys, patterns, interval, output_fd, self._retry())
-
-    def wait_for_config(
-        self, key: str, value: str | None = None, *, gone: bool = False, timeout: float | None = None
-    ) -> str | None:
-        """Wait until `key` is set, or set to `value`, or not set with `gone`. Return its value.
-
-        * `timeout`: seconds after which it raises `TimedOut`; 0 checks once; None waits for ever.
-
-        The host can be unavailable meanwhile. Without `timeout`, it raises `NoDevLXD` where there is neither
-        a socket nor a sign that this is a guest.
-        """
-        from devlxdctl.config.watch import wait_for_config
-
-        return wait_for_config(self._session, self._keys, key, value, gone, timeout)
 
     # Devices, events, the host
 
@@ -369,15 +291,6 @@ class Client(FileMethods, VolumeMethods):
         if not all(isinstance(device, dict) for device in devices.values()):
             raise UnexpectedResponse("/1.0/devices", "response is not a map of devices", http_status=200)
         return cast("dict[str, Device]", devices)
-
-    def _read_named(self, keys: Sequence[str], optional: bool, retry: RetryPolicy) -> dict[str, str]:
-        """The values of `keys`, without those that are not set if `optional`."""
-        try:
-            return self._keys.read_named(keys, None, retry)
-        except NotFound:
-            if not optional:
-                raise
-        return {key: value for key, value in self._keys.read_readable(keys, retry) if value is not None}
 
 
 def _none_if_not_supported(read: Callable[[], _T]) -> _T | None:

@@ -9,10 +9,9 @@ from contextlib import closing
 from typing import Final, NamedTuple
 
 from devlxdctl.config.keys import KeyReader, is_glob, not_set
-from devlxdctl.config.watch import config_source
-from devlxdctl.events.watch import QUIET, Change, ChangeTracker, follow
+from devlxdctl.config.watch import KeyWatch
+from devlxdctl.events.watch import QUIET, Change, ChangeTracker
 from devlxdctl.http.retry import RetryPolicy
-from devlxdctl.http.session import Session
 
 __all__ = ["Burst"]
 
@@ -33,18 +32,10 @@ class Burst(NamedTuple):
     values: Mapping[str, str]
 
 
-def watch_bursts(
-    session: Session,
-    reader: KeyReader,
-    patterns: Sequence[str],
-    interval: float | None,
-    output_fd: int | None,
-    retry: RetryPolicy,
-) -> Generator[Burst, None, None]:
+def watch_bursts(watch: KeyWatch) -> Generator[Burst, None, None]:
     """Yield a burst after each read: the first has the initial values, later ones can be empty."""
-    source = config_source(reader, patterns, retry)
     tracker: ChangeTracker[str] = ChangeTracker()
-    reads = follow(session, source, tracker, retry, interval=interval, output_fd=output_fd, settle=_SETTLE)
+    reads = watch.follow(tracker, settle=_SETTLE)
     gathered: list[Change[str]] = []
     ends: float | None = None
     with closing(reads):

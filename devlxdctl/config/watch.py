@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from devlxdctl.config.keys import NAMESPACES, KeyReader, is_glob, matches
 from devlxdctl.errors import InvalidRequest
@@ -12,17 +13,35 @@ from devlxdctl.http.retry import RetryPolicy
 from devlxdctl.http.session import Session
 
 
-def watch_config(
-    session: Session,
-    reader: KeyReader,
-    patterns: Sequence[str],
-    interval: float | None,
-    output_fd: int | None,
-    retry: RetryPolicy,
-) -> Iterator[Change[str]]:
+@dataclass(frozen=True)
+class KeyWatch:
+    """The config keys to watch, and how. The fields are the arguments of `Client.watch_config`."""
+
+    session: Session
+    reader: KeyReader
+    patterns: Sequence[str]
+    retry: RetryPolicy
+    interval: float | None
+    output_fd: int | None
+
+    def follow(
+        self, tracker: ChangeTracker[str], settle: float | None = None
+    ) -> Generator[Sequence[Change[str]], None, None]:
+        """Yield the changes that each read shows. See `devlxdctl.events.watch.follow`."""
+        return follow(
+            self.session,
+            config_source(self.reader, self.patterns, self.retry),
+            tracker,
+            self.retry,
+            interval=self.interval,
+            output_fd=self.output_fd,
+            settle=settle,
+        )
+
+
+def watch_config(watch: KeyWatch) -> Iterator[Change[str]]:
     """See `Client.watch_config`."""
-    source = config_source(reader, patterns, retry)
-    for changes in follow(session, source, ChangeTracker(), retry, interval=interval, output_fd=output_fd):
+    for changes in watch.follow(ChangeTracker()):
         yield from changes
 
 
