@@ -16,10 +16,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from tests.support.program import REPOSITORY
 
@@ -113,33 +113,48 @@ def _shell(document: Path) -> Iterator[Shell]:
         fifo = Path(top, "script")  # stdin stays free for the commands
         os.mkfifo(fifo)
         environment = {"PATH": f"{sys.prefix}/bin:{os.defpath}", "LANG": "C.UTF-8", "HOME": top}
+        # For reading, too: otherwise this would block if the simulator did not start.
         with (
-            # For reading, too: otherwise this would block if the simulator did not start.
             os.fdopen(os.open(fifo, os.O_RDWR), "w") as script,
-            subprocess.Popen(
-                [*simulator, "bash", fifo],
-                cwd=directory,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            ) as process,
+            run_script([*simulator, "bash", str(fifo)], script, cwd=directory, env=environment) as shell,
         ):
-            assert process.stdout is not None
-            output = Output(process.stdout.fileno())
+            yield shell
 
-            def write(text: str) -> None:
-                script.write(text)
-                script.flush()
 
-            try:
-                yield write, output.read
-                write("exec 2>/dev/null; kill $(jobs -p); wait; exit\n")
-                process.wait(LIMIT)
-            finally:
-                if process.poll() is None:  # a command still runs
-                    os.killpg(process.pid, signal.SIGTERM)
+@contextmanager
+def run_script(
+    argv: Sequence[str],
+    script: TextIO,
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
+) -> Iterator[Shell]:
+    """Start a bash that reads its commands from the other end of `script`. At the end, it exits."""
+    with subprocess.Popen(
+        argv,
+        cwd=cwd,
+        env=env,
+        pass_fds=pass_fds,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        output = Output(process.stdout.fileno())
+
+        def write(text: str) -> None:
+            script.write(text)
+            script.flush()
+
+        try:
+            yield write, output.read
+            write("exec 2>/dev/null; kill $(jobs -p); wait; exit\n")
+            process.wait(LIMIT)
+        finally:
+            if process.poll() is None:  # a command still runs
+                os.killpg(process.pid, signal.SIGTERM)
 
 
 class Output:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ import yaml
 
 from tests.hosts import DaemonHost
 from tests.hosts.software import default_environment
-from tests.readme import EXAMPLES, LIMIT, SOCKET_OPTION, Block, Output, Shell, blocks, files, run
+from tests.readme import EXAMPLES, SOCKET_OPTION, Block, Shell, blocks, files, run, run_script
 from tests.support.program import REPOSITORY
 
 DOCUMENT = REPOSITORY / "docs" / "recipes.md"
@@ -55,36 +54,21 @@ def shell(host: DaemonHost, document: Path) -> Iterator[Shell]:
     read_end, write_end = os.pipe()
     os.fchmod(read_end, 0o666)  # root of the guest opens it by name
     env = {**default_environment(0), "DEVLXD_SOCKET": host.socket}
+    argv = host.command("bash", f"/proc/self/fd/{read_end}", env=env, cwd=DIRECTORY)
     with (
         os.fdopen(read_end),
         os.fdopen(write_end, "w") as script,
-        subprocess.Popen(
-            host.command("bash", f"/proc/self/fd/{read_end}", env=env, cwd=DIRECTORY),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=[read_end],
-            start_new_session=True,
-        ) as process,
+        run_script(argv, script, pass_fds=[read_end]) as (write, read),
     ):
-        assert process.stdout is not None
-        output = Output(process.stdout.fileno())
 
-        def write(text: str) -> None:
+        def write_or_administer(text: str) -> None:
             command, _, rest = text.partition("\n")
             if command.startswith("devlxd-simulator "):
                 administer(host, shlex.split(command))
                 text = rest
-            script.write(text)
-            script.flush()
+            write(text)
 
-        try:
-            yield write, output.read
-            write("exec 2>/dev/null; kill $(jobs -p); wait; exit\n")
-            process.wait(LIMIT)
-        finally:
-            if process.poll() is None:
-                process.kill()
+        yield write_or_administer, read
 
 
 def administer(host: DaemonHost, argv: list[str]) -> None:

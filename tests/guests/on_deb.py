@@ -8,17 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.guests.deb_images import booting, for_systemd
 from tests.guests.debian import RELEASES
+from tests.guests.systemd import ENVIRONMENT, booted, properties, run
 from tests.hosts import DaemonHost, Result
-from tests.hosts.fixtures import require
 from tests.hosts.jobs import poll
 from tests.hosts.software import INCUS, LXD
 from tests.support.program import REPOSITORY
 from tests.support.terminal import Terminal
 
-_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-ENVIRONMENT = {"HOME": "/root", "LANG": "C.UTF-8", "PATH": _PATH, "DEBIAN_FRONTEND": "noninteractive"}
 PRIVATE = "/usr/share/devlxdctl"
 UNITS = ("devlxd-ready.service", "devlxd-ready-hold.service")
 
@@ -63,27 +60,12 @@ def deb() -> Path:
     return path
 
 
-def run(guest: DaemonHost, *argv: str, status: int | None = 0) -> Result:
-    """Run a command in the guest as root; `status` is the exit status that it must have, None for any."""
-    result = guest.run(*argv, env=ENVIRONMENT, timeout=180)
-    assert status in (None, result.status), (argv, result)
-    return result
-
-
 def push(guest: DaemonHost, package: Path) -> str:
     """Copy a package into the guest; return its path there."""
     path = f"/root/package/{package.name}"
-    script = ["sh", "-c", 'mkdir -p /root/package && cat >"$0"', path]
-    result = guest.run(*script, env=ENVIRONMENT, stdin=package.read_bytes())
-    assert result.status == 0, result
+    script = 'mkdir -p /root/package && cat >"$0"'
+    run(guest, "sh", "-c", script, path, stdin=package.read_bytes())
     return path
-
-
-def properties(guest: DaemonHost, unit: str, *names: str) -> list[str]:
-    """Return properties of a unit, in the order of `names`."""
-    shown = run(guest, "systemctl", "show", unit, f"--property={','.join(names)}").stdout.decode()
-    values = dict(line.split("=", 1) for line in shown.splitlines())
-    return [values[name] for name in names]
 
 
 def states(guest: DaemonHost) -> list[list[str]]:
@@ -93,15 +75,7 @@ def states(guest: DaemonHost) -> list[list[str]]:
 @pytest.fixture(scope="module", params=GUESTS, ids=lambda guest: f"{guest[0]} on {guest[1].name}")
 def guest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonHost]:
     release, software = request.param
-    require(software)
-    scripts = tmp_path_factory.mktemp("daemon")
-    with DaemonHost(for_systemd(software, scripts), booting(release)) as host:
-
-        def booted() -> bool | None:
-            state = run(host, "systemctl", "is-system-running", status=None).stdout.strip()
-            return state in (b"running", b"degraded") or None
-
-        poll("systemd has booted", booted, 120, interval=0.2)
+    with booted(release, software, tmp_path_factory.mktemp("daemon")) as host:
         host.set({"user.role": "tab-value"})
         yield host
 

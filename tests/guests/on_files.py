@@ -10,17 +10,15 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.guests.deb_images import booting, for_systemd
 from tests.guests.debian import ZIPAPP
+from tests.guests.systemd import booted, properties, run, wait_for_boot
 from tests.hosts import DaemonHost, Result
-from tests.hosts.fixtures import require
 from tests.hosts.jobs import poll
 from tests.hosts.software import INCUS, LXD
 from tests.readme import EXAMPLES
 from tests.soak import Restart, restart
 
 GUESTS = [("trixie", INCUS), ("bookworm", LXD)]
-ENVIRONMENT = {"HOME": "/root", "LANG": "C.UTF-8", "PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 LIMIT = 90.0
 MAX_HELD = 30.0
 """Seconds that the boot may wait for a unit while the API is switched off: for the start of some programs."""
@@ -42,7 +40,6 @@ WantedBy=multi-user.target
 """
 
 _SET_UP = """set -e
-export DEBIAN_FRONTEND=noninteractive
 apt-get -q install -y --no-install-recommends python3 nginx ca-certificates openssh-server >/dev/null
 rm -f /etc/nginx/sites-enabled/default
 useradd --create-home app
@@ -55,13 +52,6 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /ro
 """
 
 pytestmark = pytest.mark.timeout(1800)  # the first test of a release may have to make its image
-
-
-def run(guest: DaemonHost, *argv: str, status: int | None = 0, stdin: bytes = b"") -> Result:
-    """Run a command in the guest as root; `status` is the exit status that it must have, None for any."""
-    result = guest.run(*argv, env=ENVIRONMENT, timeout=180, stdin=stdin)
-    assert status in (None, result.status), (argv, result)
-    return result
 
 
 def shell(guest: DaemonHost, script: str, status: int | None = 0) -> str:
@@ -82,25 +72,10 @@ def wait_for(guest: DaemonHost, what: str, holds: Callable[[], bool]) -> None:
         raise AssertionError(f"{error}\n{log}") from error
 
 
-def wait_for_boot(guest: DaemonHost) -> None:
-    def has_booted() -> bool | None:
-        state = run(guest, "systemctl", "is-system-running", status=None).stdout.strip()
-        return state in (b"running", b"degraded") or None
-
-    poll("systemd has booted", has_booted, 120, interval=0.2)
-
-
-def show(guest: DaemonHost, unit: str, *names: str) -> list[str]:
-    """Return properties of a unit, in the order of `names`."""
-    shown = run(guest, "systemctl", "show", unit, f"--property={','.join(names)}").stdout.decode()
-    values = dict(line.split("=", 1) for line in shown.splitlines())
-    return [values[name] for name in names]
-
-
 def activation_seconds(guest: DaemonHost, unit: str) -> float:
     """How long the boot waited for a unit."""
     names = ("InactiveExitTimestampMonotonic", "ActiveEnterTimestampMonotonic")
-    begin, end = show(guest, unit, *names)
+    begin, end = properties(guest, unit, *names)
     return (int(end) - int(begin)) / 1e6
 
 
@@ -120,10 +95,7 @@ def reboot(guest: DaemonHost) -> None:
 def guest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonHost]:
     """A guest with all example units enabled and started, and no config keys."""
     release, software = request.param
-    require(software)
-    scripts = tmp_path_factory.mktemp("daemon")
-    with DaemonHost(for_systemd(software, scripts), booting(release)) as host:
-        wait_for_boot(host)
+    with booted(release, software, tmp_path_factory.mktemp("daemon")) as host:
         shell(host, _SET_UP)
         put(host, "/usr/local/bin/devlxdctl", ZIPAPP.read_bytes(), "0755")
         put(host, "/usr/local/bin/app", _APP.encode(), "0755")
@@ -179,14 +151,14 @@ def test_application_that_is_stopped_stays_stopped(guest: DaemonHost) -> None:
     guest.set({"user.app.port": "7070"})
     wait_for_last(guest, "started", "app 7070 two")
     wait_for(guest, "the file", lambda: "7070" in shell(guest, "cat /run/app.env"))
-    assert show(guest, "packaged", "ActiveState") == ["inactive"]
+    assert properties(guest, "packaged", "ActiveState") == ["inactive"]
     shell(guest, "systemctl start packaged")
     wait_for_last(guest, "packaged", "app 7070 two")
 
 
 def test_unit_stops_with_its_application_and_without_a_failure(guest: DaemonHost) -> None:
     shell(guest, "systemctl stop app")
-    assert show(guest, "app", "ActiveState", "Result") == ["inactive", "success"]
+    assert properties(guest, "app", "ActiveState", "Result") == ["inactive", "success"]
     assert shell(guest, "pgrep -u app -f 'sleep infinity' | wc -l").strip() == "1"  # that of packaged.service
     shell(guest, "systemctl start app")
     wait_for_last(guest, "started", "app 7070 two")
@@ -195,7 +167,7 @@ def test_unit_stops_with_its_application_and_without_a_failure(guest: DaemonHost
 def test_site_is_checked_before_nginx_reads_it(guest: DaemonHost) -> None:
     guest.set({"user.site.domain": "example.com", "user.site.text": "one"})
     wait_for(guest, "the site", lambda: fetch(guest, 80) == "example.com one\n")
-    (process,) = show(guest, "nginx", "MainPID")
+    (process,) = properties(guest, "nginx", "MainPID")
     old = shell(guest, "cat /etc/nginx/conf.d/site.conf")
     guest.set({"user.site.text": 'bad"; }', "user.site.domain": "example.com; {"})
     failed = "site.conf: check failed: /usr/local/bin/check-site ended with exit status 1"
@@ -206,7 +178,7 @@ def test_site_is_checked_before_nginx_reads_it(guest: DaemonHost) -> None:
     shell(guest, "nginx -t -q && systemctl reload nginx")
     guest.set({"user.site.text": "two", "user.site.domain": "example.com", "user.site.port": "8081"})
     wait_for(guest, "the new site", lambda: fetch(guest, 8081) == "example.com two\n")
-    assert show(guest, "nginx", "MainPID", "ActiveState") == [process, "active"]
+    assert properties(guest, "nginx", "MainPID", "ActiveState") == [process, "active"]
 
 
 def log_in(guest: DaemonHost) -> Result:
@@ -252,7 +224,7 @@ def test_certificate_is_trusted_while_it_is_set(guest: DaemonHost) -> None:
 
 @pytest.mark.parametrize("kind", ["TERM", "KILL", "STOP"])
 def test_units_follow_the_keys_after_a_restart_of_the_daemon(guest: DaemonHost, kind: Restart) -> None:
-    before = [show(guest, unit, "MainPID", "NRestarts") for unit in UNITS]
+    before = [properties(guest, unit, "MainPID", "NRestarts") for unit in UNITS]
     guest.set({"user.app.port": f"before-{kind}"})
     restart(guest, kind)
     guest.set({"user.app.port": kind, "user.site.text": kind})
@@ -260,7 +232,7 @@ def test_units_follow_the_keys_after_a_restart_of_the_daemon(guest: DaemonHost, 
     wait_for_last(guest, "packaged", f"app {kind} two")
     wait_for(guest, "the site", lambda: fetch(guest, 8081) == f"example.com {kind}\n")
     # devlxdctl kept running: systemd has restarted none of them.
-    assert [show(guest, unit, "MainPID", "NRestarts") for unit in UNITS] == before
+    assert [properties(guest, unit, "MainPID", "NRestarts") for unit in UNITS] == before
 
 
 def test_units_follow_the_keys_after_a_reboot_with_values_from_meanwhile(guest: DaemonHost) -> None:
@@ -282,13 +254,17 @@ def test_boot_with_the_api_switched_off_is_not_held_and_nothing_fails(guest: Dae
     try:
         guest.restart_guest(has_api=False)
         wait_for_boot(guest)
-        assert show(guest, "multi-user.target", "ActiveState") == ["active"]
+        assert properties(guest, "multi-user.target", "ActiveState") == ["active"]
         times = {unit: activation_seconds(guest, unit) for unit in UNITS}
         print(f"{guest.name}: seconds until a unit counted as started: {times}", flush=True)
         assert max(times.values()) < MAX_HELD
         for unit in UNITS:
-            assert show(guest, unit, "ActiveState", "NRestarts", "Result") == ["active", "0", "success"], unit
-        assert show(guest, "packaged", "ActiveState") == ["active"]
+            assert properties(guest, unit, "ActiveState", "NRestarts", "Result") == [
+                "active",
+                "0",
+                "success",
+            ], unit
+        assert properties(guest, "packaged", "ActiveState") == ["active"]
         assert failed_units(guest) == []
         assert lines(guest, "started") == []
         assert lines(guest, "packaged") == ["app none none"]
@@ -298,7 +274,7 @@ def test_boot_with_the_api_switched_off_is_not_held_and_nothing_fails(guest: Dae
     wait_for_last(guest, "started", "app late two")
     wait_for_last(guest, "packaged", "app late two")
     for unit in UNITS:
-        assert show(guest, unit, "NRestarts") == ["0"]
+        assert properties(guest, unit, "NRestarts") == ["0"]
 
 
 def test_daemon_is_stopped_at_boot_and_comes_later(guest: DaemonHost) -> None:
@@ -307,7 +283,7 @@ def test_daemon_is_stopped_at_boot_and_comes_later(guest: DaemonHost) -> None:
     guest.stop_daemon("KILL")
     try:
         run(guest, "systemctl", "start", "app-env", "app")
-        assert show(guest, "app", "ActiveState", "NRestarts") == ["active", "0"]
+        assert properties(guest, "app", "ActiveState", "NRestarts") == ["active", "0"]
     finally:
         guest.start_daemon()
     guest.set({"user.app.port": "back"})
