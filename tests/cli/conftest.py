@@ -9,6 +9,7 @@ import pytest
 
 from devlxdctl.simulator import Simulator
 from tests.cli.background import Programs
+from tests.config.jobs import Jobs
 
 GUEST = r"""
 config:
@@ -75,6 +76,14 @@ def programs(simulator: Simulator) -> Iterator[Programs]:
     programs = Programs(simulator)
     yield programs
     programs.close()
+
+
+@pytest.fixture
+def jobs(simulator: Simulator) -> Iterator[Jobs]:
+    """Commands in the background that can be signalled, with the socket of `simulator`."""
+    jobs = Jobs(simulator)
+    yield jobs
+    jobs.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,6 @@ from devlxdctl.simulator import Simulator
 from tests.config.jobs import Jobs, restart_with_change, wait_for_content
 from tests.support.program import Result, run
 from tests.support.raw_host import RawHost, response
-
-
-@pytest.fixture
-def jobs(simulator: Simulator) -> Iterator[Jobs]:
-    jobs = Jobs(simulator)
-    yield jobs
-    jobs.close()
 
 
 @pytest.mark.parametrize(

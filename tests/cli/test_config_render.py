@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,6 @@ from tests.support.program import Result, run
 
 TEMPLATE = b"role ${user.role} port ${user.port:-1} none ${user.none:-x y} $$5\n"
 RENDERED = b"role web port 8080 none x y $5\n"
-
-
-@pytest.fixture
-def jobs(simulator: Simulator) -> Iterator[Jobs]:
-    jobs = Jobs(simulator)
-    yield jobs
-    jobs.close()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,6 @@ from tests.config.jobs import LIMIT, Jobs, restart_with_change, wait_for_content
 from tests.support.program import Result, run
 
 Argv = list[str | Path | bytes]
-
-
-@pytest.fixture
-def jobs(simulator: Simulator) -> Iterator[Jobs]:
-    jobs = Jobs(simulator)
-    yield jobs
-    jobs.close()
 
 
 def mode_of(path: Path) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,6 @@ import pytest
 from devlxdctl.simulator import Simulator
 from tests.config.jobs import LIMIT, Jobs, wait_until
 from tests.support.program import Result, failure, run
-
-
-@pytest.fixture
-def jobs(simulator: Simulator) -> Iterator[Jobs]:
-    jobs = Jobs(simulator)
-    yield jobs
-    jobs.close()
 
 
 class TestPerChange:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,13 +16,6 @@ REFUSED = failure(
     "use another --prefix, or allow such names with --allow-dangerous-names",
 )
 ALLOWED = ("--prefix", "", "--allow-dangerous-names")
-
-
-@pytest.fixture
-def jobs(simulator: Simulator) -> Iterator[Jobs]:
-    jobs = Jobs(simulator)
-    yield jobs
-    jobs.close()
 
 
 def set_dangerous_key(simulator: Simulator) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.exports import FINGERPRINT, IMAGE, unified
-from tests.support.faulty_hosts import HoldingHost
+from tests.support.faulty_hosts import HoldingHost, refusing_host
 from tests.support.program import PROGRAM, Result, failure, run
 from tests.support.raw_host import RawHost, Script, response
 
@@ -21,14 +21,6 @@ NO_RESPONSE = "the daemon of the host does not respond; on the host: lxc info"
 LOOK_AT_DAEMON = "look at the daemon of the host; on the host: lxc info"
 STATE = b'{"state":"Started","api_version":"1.0","instance_type":"container","location":"none"}\n'
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-
-@contextmanager
-def refusing_host(path: Path) -> Iterator[None]:
-    """A socket whose listener has ended without removing it."""
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-    yield
 
 
 @contextmanager

@@ -18,6 +18,14 @@ from tests.support.raw_host import RawHost, Script, websocket_accept
 _TIMEOUT = 60.0  # seconds for a test to continue a response
 
 
+@contextlib.contextmanager
+def refusing_host(path: Path) -> Iterator[None]:
+    """A socket whose listener has ended without removing it."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+    yield
+
+
 class ClosingHost(RawHost):
     """Closes each connection after its first response, and loses no byte of it."""
 

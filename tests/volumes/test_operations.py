@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import re
 import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from devlxdctl import HostUnavailable, OperationFailed, TimedOut
+from devlxdctl import Client, HostUnavailable, OperationFailed, TimedOut, UnexpectedResponse
 from devlxdctl.simulator.profiles import LXD_6
 from tests.simulator.simhost import wait_until
 from tests.support.raw_host import RawHost, response
@@ -147,22 +148,23 @@ def test_slow_operation_of_a_lost_response_is_found_when_it_ends(start_host: Sta
     assert host.client.create_volume("default", "new").wait()["name"] == "new"
 
 
+def answer_creation(operation: bytes, request: bytes) -> bytes:
+    """Accept the creation of the volume `new` with `operation`."""
+    if request.startswith(b"POST"):
+        return response(operation)
+    if b" /1.0 " in request:
+        return response(b'{"auth":"trusted","supported_storage_drivers":[]}')
+    if b"volumes/custom/new " in request:
+        return response(b"Storage volume not found\n", "text/plain", "404 Not Found")
+    return response(b'{"name":"default"}')
+
+
 def test_cancelled_operation_is_a_failure(socket_directory: Path) -> None:
     started = b'{"id":"1","status":"Running","status_code":103,"err":""}'
     cancelled = b'{"id":"1","status":"Cancelled","status_code":401,"err":""}'
 
     def answer(request: bytes) -> bytes:
-        if b"/wait?" in request:
-            return response(cancelled)
-        if request.startswith(b"POST"):
-            return response(started)
-        if b" /1.0 " in request:
-            return response(b'{"auth":"trusted","supported_storage_drivers":[]}')
-        if b"volumes/custom/new " in request:
-            return response(b"Storage volume not found\n", "text/plain", "404 Not Found")
-        return response(b'{"name":"default"}')
-
-    from devlxdctl import Client
+        return response(cancelled) if b"/wait?" in request else answer_creation(started, request)
 
     with RawHost(socket_directory / "sock", answer), Client(socket_directory / "sock", token="x") as client:
         with pytest.raises(OperationFailed) as caught:
@@ -171,17 +173,7 @@ def test_cancelled_operation_is_a_failure(socket_directory: Path) -> None:
 
 
 def test_operation_id_is_checked_before_it_is_put_into_a_path(socket_directory: Path) -> None:
-    from devlxdctl import Client, UnexpectedResponse
-
-    def answer(request: bytes) -> bytes:
-        if request.startswith(b"POST"):
-            return response(b'{"id":"../config/user.x","status_code":103}')
-        if b" /1.0 " in request:
-            return response(b'{"auth":"trusted","supported_storage_drivers":[]}')
-        if b"volumes/custom/new " in request:
-            return response(b"Storage volume not found\n", "text/plain", "404 Not Found")
-        return response(b'{"name":"default"}')
-
+    answer = partial(answer_creation, b'{"id":"../config/user.x","status_code":103}')
     with RawHost(socket_directory / "sock", answer), Client(socket_directory / "sock", token="x") as client:
         with pytest.raises(UnexpectedResponse) as caught:
             client.create_volume("default", "new")

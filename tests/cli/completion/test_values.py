@@ -14,6 +14,7 @@ import pytest
 
 from devlxdctl.simulator import Simulator
 from devlxdctl.simulator.faults import parse_faults
+from tests.support.faulty_hosts import refusing_host
 from tests.support.program import Result, run
 
 NOTHING = Result(0, b"\n", b"")
@@ -41,14 +42,6 @@ def test_values_on_the_command_line_are_not_completed_again(simulator: Simulator
 def test_options_of_the_line_apply_to_its_completion(simulator: Simulator) -> None:
     line = f"devlxdctl --socket {simulator.path} config get user.ro"
     assert complete(line, "/nowhere/sock") == Result(0, b"plain,user.role\n", b"")
-
-
-@contextmanager
-def refusing_host(path: Path) -> Iterator[None]:
-    """A socket whose listener has ended without removing it."""
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-    yield
 
 
 @contextmanager
