@@ -167,7 +167,9 @@ class EventStream(Generic[_T_co]):
         self._backlog = backlog
         self._failure: BaseException | None = None
         self._closed = threading.Event()
-        # A byte in this pair wakes the consumer. It is there exactly while there is news for it.
+        # A byte in this pair wakes the consumer, which found nothing and may wait. A byte for each event
+        # would take a third of the time of a burst.
+        self._is_idle = False
         try:
             self._wake_receiver, self._wake_sender = socket.socketpair()
         except OSError as error:  # no descriptor is left
@@ -247,17 +249,21 @@ class EventStream(Generic[_T_co]):
     def _take(self) -> _T_co | None:
         with self._lock:
             item = self._backlog.take()
-            if item is None and self._failure is not None:
-                raise self._failure
+            if item is None:
+                if self._failure is not None:
+                    raise self._failure
+                self._is_idle = True
             return item
 
     def _put(self, item: Event | Gap) -> None:
         with self._lock:
             self._backlog.put(item)
-        self._wake()
+            self._wake()
 
     def _wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # the consumer has enough bytes to wake up
+        """Wake the consumer, with the lock held."""
+        if self._is_idle:
+            self._is_idle = False
             self._wake_sender.send(b"!")
 
     def _read(self) -> None:
@@ -281,7 +287,7 @@ class EventStream(Generic[_T_co]):
         except BaseException as error:  # raised in the thread of the consumer
             with self._lock:
                 self._failure = error
-            self._wake()
+                self._wake()
 
     def _put_messages(self) -> None:
         """Put messages until the connection breaks, which raises `OSError`."""
