@@ -28,7 +28,7 @@ MAX_HEAD: Final = 1024 * 1024
 MAX_FRAMING: Final = 64 * 1024
 """Bytes of chunk headers and trailers that a response can have, besides as many bytes as its body has."""
 
-_BUFFER: Final = 64 * 1024  # bytes; hosts send 32 KiB of an image at a time
+_BUFFER: Final = 256 * 1024  # bytes; Go writes 32 KiB of an image at a time, which a reader can find in a row
 _CHUNK_HEADER: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;.*)?\r?\n", re.DOTALL)
 _HEAD_DEFECTS: Final = (
     FirstHeaderLineIsContinuationDefect,
@@ -67,6 +67,10 @@ class LimitedSocket(socket.socket):
         if self._framing > MAX_FRAMING + max(0, self._received - self._framing):
             raise HTTPException("too many bytes of chunk headers or trailers")
 
+    def makefile(self, *_args: Any, **_options: Any) -> LineReader:  # type: ignore[override]
+        """Return what a response is read from."""
+        return LineReader(self, super().makefile("rb", buffering=0))
+
     def recv(self, *args: Any) -> bytes:
         start = time.monotonic()
         data = super().recv(*args)
@@ -91,27 +95,22 @@ class LimitedSocket(socket.socket):
                 raise TimeoutError("response too slow")
 
 
-class _LineReader(io.BufferedReader):
-    """Reads from a `LimitedSocket`. After the head, checks the lines of the chunked transfer coding."""
+class LineReader(io.BufferedReader):
+    """Reads from a `LimitedSocket`. Counts lines after the head, which are trailers, as framing."""
 
-    def __init__(self, sock: LimitedSocket) -> None:
-        super().__init__(sock.makefile("rb", buffering=0), _BUFFER)
+    def __init__(self, sock: LimitedSocket, raw: io.RawIOBase) -> None:
+        super().__init__(raw, _BUFFER)
         self._socket = sock
         self.last_line = b""
         self.in_body = False
-        self._in_trailers = False
 
     def readline(self, size: int | None = -1, /) -> bytes:
         line = self.last_line = super().readline(size)
         if self.in_body:
             self._socket.count_framing(len(line))
-            # The standard library also accepts 0x3, 1_0 and +3. A line without its end is truncated.
-            if not self._in_trailers and line.endswith(b"\n"):
-                header = _CHUNK_HEADER.fullmatch(line)
-                if header is None:
-                    raise HTTPException("invalid chunk header")
-                self._in_trailers = int(header[1], 16) == 0
         return line
+
+    read_chunk_header = io.BufferedReader.readline
 
 
 class LimitedResponse(HTTPResponse):
@@ -121,34 +120,44 @@ class LimitedResponse(HTTPResponse):
     library accepts both, and then mistakes where the body ends.
     """
 
+    fp: LineReader
+
     def __init__(self, sock: LimitedSocket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
         self._socket = sock
-        self.fp.close()
-        self.fp = self._lines = _LineReader(sock)
 
     def begin(self) -> None:
         """Read the head, and any interim responses before it."""
         self._socket.reset_limits(MAX_HEAD)
         super().begin()
         self._socket.reset_limits()
-        if self._lines.last_line not in (b"\r\n", b"\n"):
+        if self.fp.last_line not in (b"\r\n", b"\n"):
             raise IncompleteRead(b"")
         self._check_head()
-        self._lines.in_body = True
+        self.fp.in_body = True
 
     def _get_chunk_left(self) -> int | None:
-        # Called before each chunk. The standard library discards any two bytes after the chunk before.
+        # Called before each chunk. The standard library discards any two bytes after the chunk before, and
+        # also accepts the sizes 0x3, 1_0 and +3.
+        if self.chunk_left:
+            return self.chunk_left
+        end = b""
         if self.chunk_left == 0:
-            self._socket.count_framing(2)
             end = self.fp.read(2)
-            if len(end) < 2:
-                raise IncompleteRead(end)
             if end != b"\r\n":
-                raise HTTPException("chunk without its end")
+                raise HTTPException("chunk without its end") if len(end) == 2 else IncompleteRead(end)
+        line = self.fp.read_chunk_header(MAX_FRAMING)
+        self._socket.count_framing(len(end) + len(line))
+        header = _CHUNK_HEADER.fullmatch(line)
+        if header is None:
+            is_complete = line.endswith(b"\n") or len(line) == MAX_FRAMING
+            raise HTTPException("invalid chunk header") if is_complete else IncompleteRead(line)
+        self.chunk_left = int(header[1], 16)
+        if not self.chunk_left:
+            self._read_and_discard_trailer()  # type: ignore[attr-defined]
+            self._close_conn()  # type: ignore[attr-defined]
             self.chunk_left = None
-        left: int | None = super()._get_chunk_left()  # type: ignore[misc]
-        return left
+        return self.chunk_left
 
     def _check_head(self) -> None:
         # At a line that is no header, the standard library stops, and drops the headers after it.
