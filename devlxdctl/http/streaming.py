@@ -66,7 +66,8 @@ class StreamedResponse:
 
         Raises `HostUnavailable` when the body is truncated or the host stops sending.
         """
-        while chunk := self._read(size):
+        # `closed` once the body was read to its end: no further call is needed to learn that.
+        while not self._response.closed and (chunk := self._read(size)):
             yield chunk
 
     def read(self) -> bytes:
