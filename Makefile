@@ -59,7 +59,7 @@ bench: $(VENV)/.test
 
 fuzz: $(VENV)/.test
 	$(BIN)/pip install -q -c requirements-dev.txt -e '.[fuzz]'
-	$(BIN)/python -m tests.fuzz $(or $(FUZZ_SECONDS),60)
+	$(BIN)/python -m tests.fuzz $(or $(FUZZ_SECONDS),60) $(ARGS)
 
 soak: $(VENV)/.test
 	$(BIN)/python -m tests.soak $(ARGS)
@@ -151,8 +151,8 @@ release-check: $(VENV)/.release
 
 # Their names do not begin with test_, so that only this target runs them.
 test-guests: hosts zipapp deb
-	$(BIN)/python -m pytest -v tests/guests/on_debian.py tests/guests/on_deb.py tests/guests/on_deb_build.py \
-	    tests/guests/on_files.py tests/guests/on_pythons.py
+	$(BIN)/python -m pytest -v $(GUEST_FLAGS) tests/guests/on_debian.py tests/guests/on_deb.py \
+	    tests/guests/on_deb_build.py tests/guests/on_files.py tests/guests/on_pythons.py
 
 clean:
 	rm -rf $(VENV) $(VENV)-oldest dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis

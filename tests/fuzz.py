@@ -195,6 +195,7 @@ def main() -> None:
         atheris.Fuzz()
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
     parser.add_argument("seconds", nargs="?", type=int, default=60, help="how long to fuzz (60)")
+    parser.add_argument("--seed", type=int, default=0, help="start of the random numbers; 0 for any (0)")
     parser.add_argument("--record", action="store_true", help=f"add new inputs to {CORPUS}")
     options = parser.parse_args()
     FINDINGS.parent.mkdir(exist_ok=True)
@@ -203,7 +204,13 @@ def main() -> None:
         found = Path(directory, "found")
         found.mkdir()
         write_seeds(found)
-        limits = (f"-max_total_time={options.seconds}", "-timeout=20", "-rss_limit_mb=2048", "-max_len=4096")
+        limits = (
+            f"-max_total_time={options.seconds}",
+            f"-seed={options.seed}",
+            "-timeout=20",
+            "-rss_limit_mb=2048",
+            "-max_len=4096",
+        )
         output = ("-print_final_stats=1", f"-artifact_prefix={FINDINGS}")
         status = run_fuzzer(directory, *limits, *output, str(found), str(CORPUS))
         if status != 0:
