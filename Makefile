@@ -151,7 +151,7 @@ release-check: $(VENV)/.release
 
 # Their names do not begin with test_, so that only this target runs them.
 test-guests: hosts zipapp deb
-	$(BIN)/python -m pytest -v $(GUEST_FLAGS) tests/guests/on_debian.py tests/guests/on_deb.py \
+	$(BIN)/python -m pytest -v $(or $(GUEST_FLAGS),-n 3 --dist loadfile) tests/guests/on_debian.py tests/guests/on_deb.py \
 	    tests/guests/on_deb_build.py tests/guests/on_files.py tests/guests/on_pythons.py
 
 clean:
