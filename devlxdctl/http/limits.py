@@ -28,7 +28,7 @@ MAX_HEAD: Final = 1024 * 1024
 MAX_FRAMING: Final = 64 * 1024
 """Bytes of chunk headers and trailers that a response can have, besides as many bytes as its body has."""
 
-_BUFFER: Final = 256 * 1024  # bytes; Go writes 32 KiB of an image at a time, which a reader can find in a row
+_BUFFER: Final = 128 * 1024  # bytes; four of the chunks in which Go sends an image
 _CHUNK_HEADER: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;.*)?\r?\n", re.DOTALL)
 _HEAD_DEFECTS: Final = (
     FirstHeaderLineIsContinuationDefect,

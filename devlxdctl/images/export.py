@@ -37,9 +37,9 @@ __all__ = ["ExportedFile", "ExportedImage", "Output", "Progress"]
 
 _log: Final = logging.getLogger(__name__)
 
-PIECE_SIZE: Final = 3 * 1024 * 1024
-"""Bytes that are read and hashed at a time. Larger pieces mean fewer switches between the processes, and more
-memory."""
+PIECE_SIZE: Final = 512 * 1024
+"""Bytes that are read, hashed and written at a time. They fit into a processor's cache: with 3 MiB, an export
+took a tenth more processor time."""
 
 MAX_RESUMES: Final = 5
 """How many times the download of a unified image is resumed."""
