@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from devlxdctl.http.endpoints import Endpoint
+
+if TYPE_CHECKING:
+    import json
 
 
 class Request(NamedTuple):
@@ -60,9 +64,19 @@ def parse_strict_json(text: str | bytes) -> Any:
     Rejects NaN and numbers that overflow to infinity, which the standard library accepts: neither can be
     written as JSON again.
     """
+    if isinstance(text, bytes):
+        import json
+
+        text = text.decode(json.detect_encoding(text), "surrogatepass")
+    return _decoder().decode(text)
+
+
+@functools.cache
+def _decoder() -> json.JSONDecoder:
+    """The decoder. `json.loads` would make one for each document, which takes as long as to read it."""
     import json
 
-    return json.loads(text, parse_constant=_reject_constant, parse_float=_finite_float)
+    return json.JSONDecoder(parse_constant=_reject_constant, parse_float=_finite_float)
 
 
 def _reject_constant(name: str) -> None:
