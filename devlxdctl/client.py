@@ -38,10 +38,10 @@ class Client(ConfigMethods, VolumeMethods):
 
     * `socket`: the path of its socket; by default `$DEVLXD_SOCKET`, else `/dev/lxd/sock` or
       `/dev/incus/sock`.
-    * `timeout`: seconds to wait for bytes of a response.
+    * `timeout`: seconds to wait for the next bytes of a response.
     * `wait`: seconds for which each call retries while the host is unavailable or the socket is missing;
-      `math.inf` for ever. None retries for ten seconds while the host's daemon restarts, and a missing socket
-      not at all.
+      `math.inf` for ever. With None, it retries for ten seconds while the host's daemon restarts, and a
+      missing socket fails at once.
     * `token`: a bearer token, or a function that returns it, called for each request.
 
     The constructor does no I/O. Every method can raise a `DevLXDError`; those documented with a method are
@@ -115,7 +115,7 @@ class Client(ConfigMethods, VolumeMethods):
     def set_ready(self, ready: bool = True) -> None:
         """Report to the host that the instance is Ready, or not Ready any more, and verify the new state.
 
-        Raises `NotSupported` if the state did not change: LXD 5.0 answers with status 200 and ignores it.
+        Raises `NotSupported` if the state did not change: LXD 5.0 responds with status 200 and ignores it.
         """
         from devlxdctl.events.readiness import set_ready
 
@@ -160,7 +160,7 @@ class Client(ConfigMethods, VolumeMethods):
     def wait_for_device(
         self, name: str, *, gone: bool = False, timeout: float | None = None
     ) -> Device | None:
-        """Wait until there is a device `name`, or none with `gone`. Return it.
+        """Wait until the device `name` exists, or with `gone`, does not exist. Return it, or None.
 
         `timeout` as for `wait_for_config`.
         """

@@ -44,7 +44,10 @@ _CONTAINER_FILES: Final = (".dockerenv", "run/.containerenv")
 
 
 class GuestSign(NamedTuple):
-    """One sign that this is a guest. `product` is "" where it can be LXD, Incus or plain LXC."""
+    """A sign that this is a guest.
+
+    * `product`: "LXD" or "Incus", or "" where it can be either of them, or plain LXC.
+    * `evidence`: what shows it, for people: `/dev/.lxd-mounts`."""
 
     kind: Literal["virtual machine", "container"]
     product: Product | Literal[""]
@@ -76,9 +79,9 @@ def guest_signs(root: str = "/") -> list[GuestSign]:
 def find_socket(path: str | os.PathLike[str] | None = None) -> str:
     """Return the path of the socket to use.
 
-    The first of these that is given or exists: `path`, `$DEVLXD_SOCKET`, a socket of `SOCKETS`, a directory
-    of one of these. Without any, it is the socket of the product that this guest shows signs of, or LXD's.
-    Raises `InvalidRequest` for a path that no socket can have.
+    It is `path` if that is given, else `$DEVLXD_SOCKET` if that is set, else the first of `SOCKETS` that
+    exists, else the first whose directory exists. Otherwise, it is the socket of the product that this guest
+    shows signs of, or that of LXD. Raises `InvalidRequest` for a path that is too long or contains NUL.
     """
     given = os.fspath(path) if path else os.environ.get("DEVLXD_SOCKET", "")
     if not given:
@@ -133,7 +136,7 @@ def find_interface(device: Mapping[str, Any], root: str = "/") -> str | None:
 def find_node(
     name: str, device: Mapping[str, Any], root: str = "/", *, names: Collection[str] = ()
 ) -> str | None:
-    """Return what the device `name` is in this guest, None where it is nothing.
+    """Return the node of the device `name` in this guest, None if it has none.
 
     That is the network interface of a nic, the block device of a disk in a virtual machine, the path of a
     unix-char or unix-block device.

@@ -45,16 +45,16 @@ class ProStatus(TypedDict, total=False):
     """`GET /1.0/ubuntu-pro`: whether this guest may attach to the Ubuntu Pro of its host. LXD 6 only."""
 
     guest_attach: Literal["off", "on", "available"]
-    """"on": the Ubuntu Pro client of the guest attaches by itself; "available": on request."""
+    """"on": the Ubuntu Pro client of the guest attaches by itself; "available": on request; "off": never."""
 
 
 class ProToken(TypedDict, total=False):
     """`POST /1.0/ubuntu-pro/token`: a token to attach with. LXD 6 only."""
 
     expires: str
-    """RFC 3339."""
+    """The time after which it is invalid, in the form of RFC 3339."""
     guest_token: str
-    """A secret."""
+    """The token, which is a secret."""
     id: str
 
 
@@ -63,7 +63,7 @@ Device = dict[str, str]
 
 
 class StoragePool(TypedDict, total=False):
-    """`GET /1.0/storage-pools/{pool}`. LXD 6 only, as all of the storage API."""
+    """`GET /1.0/storage-pools/{pool}`. LXD 6.6 and later only, as the whole storage API."""
 
     name: str
     driver: str
@@ -81,7 +81,7 @@ class StorageVolume(TypedDict, total=False):
     """"filesystem" or "block"; empty in lists."""
     config: dict[str, str]
     location: str
-    """Name of the cluster member that has it; "none" without a cluster."""
+    """Name of the cluster member that stores it; "none" without a cluster."""
 
 
 class VolumeSnapshot(TypedDict, total=False):

@@ -21,7 +21,7 @@ def environment_variables(
     """Return the values of config keys by variable name.
 
     `user.role` becomes `USER_ROLE`; with the prefix `APP_`, which replaces the namespace, `APP_ROLE`. Raises
-    `BadData` if two keys make one name, if a key makes no valid name, or if a value contains NUL.
+    `BadData` if two keys make the same name, if a name is not valid, or if a value contains NUL.
 
     * `allow_dangerous_names`: allow names that change how programs run, such as `PATH` or `LD_PRELOAD`.
       Without it, they raise `BadData` too. Such a name needs a prefix like `""` or `LD_`.
@@ -44,9 +44,9 @@ def environment_variables(
 
 
 def format_assignments(variables: Mapping[str, str], export: bool = False) -> str:
-    """Return one assignment per line, which POSIX shells and systemd's EnvironmentFile read alike.
+    """Return one assignment per line, quoted for POSIX shells and for `EnvironmentFile=` of systemd.
 
-    With `export`, `export` stands before each name.
+    * `export`: put the word `export` before each name, which only shells accept.
     """
     start = "export " if export else ""
     # systemd accepts no backslash between quoted parts, so a single quote is put between double quotes.

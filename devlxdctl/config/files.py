@@ -53,7 +53,7 @@ Content = ConfigValue | EnvironmentFile | Template
 class FileOptions(NamedTuple):
     """How a file is written.
 
-    * `mode`: the mode of the file.
+    * `mode`: the mode of the file, 0600 by default.
     * `owner`: `USER[:GROUP]`, names or numbers. None is the user and the group of this process.
     * `optional`: leave the file as it is while a key that it needs is not set. Without it, that is an error.
       An `EnvironmentFile` then needs one key that is set, and omits the others.
@@ -70,7 +70,10 @@ class FileOptions(NamedTuple):
 
 
 class SavedFile(NamedTuple):
-    """A file that has its content now, or was removed. `changed` is False if it had that content before."""
+    """The result of writing or removing a file.
+
+    * `path`: the path as it was given.
+    * `changed`: False if the file already had that content, or did not exist where it would be removed."""
 
     path: str
     changed: bool

@@ -23,12 +23,12 @@ class _Reference(NamedTuple):
 
 
 class Template:
-    """A text with references to config keys, in which their values are put.
+    """A text with references to config keys, which are replaced by their values.
 
-    * `text`: `${user.role}` is the value of a key, `${user.port:-8080}` that or a default, `$$` a dollar
-      sign. Anything else with a `$` raises `BadData`, and so does a key that guests cannot read. Keys and
-      defaults contain neither `}` nor `$` nor a newline, keys no `:-` either.
-    * `name`: what errors call it, with the number of the line.
+    * `text`: `${user.role}` is the value of a key, `${user.port:-8080}` its value or a default, `$$` a dollar
+      sign. Any other `$` raises `BadData`, and so does a key that guests cannot read. Keys and defaults
+      cannot contain `}`, `$` or a newline. Keys cannot contain `:-`.
+    * `name`: the name in errors, which adds the number of the line.
 
     Values are inserted unchanged, whatever they contain.
     """

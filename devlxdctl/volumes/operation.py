@@ -30,9 +30,9 @@ at most 0.25 s. Hosts keep the result of an operation for 5 s."""
 
 
 class Operation(Generic[_T]):
-    """A change that the host makes in the background. It goes on whatever this program does.
+    """A change that the host makes in the background. It continues if this program ends.
 
-    * `id`: its ID on the host; "" where it is over and was never needed.
+    * `id`: its ID on the host; "" if there was nothing to wait for.
     * `subject`: the name of what it changes.
     * `done`: whether it is known to have succeeded.
 

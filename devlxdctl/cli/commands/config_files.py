@@ -61,15 +61,15 @@ _OUTPUT = click.option(
     help="Write FILE, and print nothing.",
 )
 _OPTIONS = (
-    click.option("--mode", type=_Mode(), metavar="MODE", help="Mode of FILE.  [default: 0600]"),
-    click.option("--owner", metavar="USER[:GROUP]", help="Owner of FILE."),
+    click.option("--mode", type=_Mode(), metavar="MODE", help="Mode of FILE, in octal.  [default: 0600]"),
+    click.option("--owner", metavar="USER[:GROUP]", help="Owner of FILE, names or numbers.  [default: you]"),
     click.option("--optional", is_flag=True, help="Accept keys that are not set: FILE is left as it is."),
     click.option("--remove", is_flag=True, help="With --optional, remove FILE while the keys are not set."),
     click.option(
         "--check",
         type=CommandLine(),
         metavar="CMD",
-        help="Replace FILE only if CMD accepts the new file, its last argument or in place of {}.",
+        help="Replace FILE only if CMD succeeds. It gets the new file as last argument, or in place of {}.",
     ),
     click.option("--watch", is_flag=True, help="Keep running, and write FILE again when its keys change."),
 )
@@ -107,8 +107,8 @@ def env(
 ) -> Value | Lines:
     """Print config keys as variables for a shell and systemd.
 
-    user.role becomes USER_ROLE='…'. Two keys that make one name are an error, and so is a name that changes
-    how programs run, such as PATH. With --optional, keys that are not set are left out. With -o, the
+    user.role becomes USER_ROLE='…'. Two keys that make the same name are an error. So is a name that
+    changes how programs run, such as PATH. With --optional, keys that are not set are left out. With -o, the
     variables are written to FILE as `config save` does, and CMD is run after each change of FILE.
 
     \b
@@ -136,9 +136,9 @@ def env(
 def save(ctx: click.Context, key: str, path: str, no_newline: bool, file: FileSettings) -> Lines:
     """Write the value of a config key to a file.
 
-    FILE is replaced atomically, with its mode and owner. If it has that value already, it is not touched. A
-    link at FILE is replaced, not followed. CMD is run after FILE has changed: once for all changes of one
-    update, and never with the bearer token. Without --watch, the exit status is that of CMD if CMD fails.
+    FILE is replaced atomically, with its mode and owner. If it already has that value, it is not touched. A
+    link at FILE is replaced, not followed. CMD is run after FILE has changed, once for all changes of one
+    update. It does not get the bearer token. Without --watch, the exit status is that of CMD if CMD fails.
 
     \b
     Examples:

@@ -82,9 +82,9 @@ def run(
     such as PATH, is an error. Exits with status 127 if there is no such command, and with 126 if it cannot be
     run.
 
-    With --watch, this program stays as the parent of CMD. When a key has changed, it sends TERM to CMD and
-    its process group, and starts CMD again with the new values. It passes signals on, and exits as CMD does
-    when that ends by itself. It can be process 1 of a container.
+    With --watch, this program keeps running as the parent of CMD. When a key has changed, it sends TERM to
+    CMD and its process group, and starts CMD again with the new values. It passes signals on. When CMD ends
+    by itself, it exits with the same status. It can be process 1 of a container.
 
     \b
     Examples:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command(cls=RunningCommand)
 @patterns_argument
 @click.option("--batch", is_flag=True, help="Run CMD once for all changes of an update.")
-@click.option("--changes-only", is_flag=True, help="Leave the initial values out.")
+@click.option("--changes-only", is_flag=True, help="Leave out the initial values.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
 @click.option("--count", type=Count(), metavar="N", help="Exit after N changes.")
 @click.option(
@@ -47,9 +47,9 @@ def watch(
     is missed while the host is unavailable.
 
     CMD is run for each line, and the next line is printed when it has ended. It gets the value on its
-    standard input, and DEVLXD_KEY, DEVLXD_ACTION, DEVLXD_VALUE and DEVLXD_OLD_VALUE in its environment;
-    values that do not fit are left out. With --batch, it is run once for the changes of one update, and gets
-    them on its standard input, as lines of JSON.
+    standard input, and DEVLXD_KEY, DEVLXD_ACTION, DEVLXD_VALUE and DEVLXD_OLD_VALUE in its environment.
+    Values with a NUL byte or larger than 128 KiB are not in the environment. With --batch, CMD is run once
+    for all changes of an update, and gets them on its standard input, as lines of JSON.
 
     \b
     Examples:

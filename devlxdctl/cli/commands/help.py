@@ -65,6 +65,7 @@ def manual(root: click.Command) -> Program:
             "DEVLXD_BEARER_TOKEN": "A bearer token, unless `--token-file` is given.",
             "NO_COLOR": "Turns colors off.",
             "FORCE_COLOR": "Turns colors on for errors and help that do not go to a terminal.",
+            "DEVLXDCTL_FAST_START": "With 0, no module is skipped to make the program start faster.",
         },
         {
             "/dev/lxd/sock": "The socket of LXD. It is tried first.",

@@ -41,7 +41,7 @@ def export(options: Options, fingerprint: str, output: str | None, force: bool, 
 
     The files appear in the current directory or in DIR once they are verified, under the names that the host
     gives. A unified image is one file, a split image two. A unified image can be written to FILE or to stdout
-    instead. stdout gets the bytes before they are verified; exit status 8 means that they are bad.
+    instead. stdout gets the bytes before they are verified: do not use them if the exit status is not 0.
 
     \b
     Examples:

@@ -26,6 +26,8 @@ def pro() -> None:
 def status(options: Options) -> Table:
     """Print whether this guest may attach: off, available or on.
 
+    With on, the Ubuntu Pro client of the guest attaches by itself. With available, it attaches on request.
+
     \b
     Example:
       devlxdctl pro status
@@ -35,7 +37,7 @@ def status(options: Options) -> Table:
 
 
 @pro.command()
-@click.option("--raw", is_flag=True, help="Print the token alone.")
+@click.option("--raw", is_flag=True, help="Print only the token.")
 @click.option(
     "-o",
     "--output",
@@ -47,7 +49,8 @@ def status(options: Options) -> Table:
 def token(options: Options, raw: bool, output: str | None) -> Value | Table | None:
     """Get a new secret token to attach this guest.
 
-    With -o, FILE must not exist yet. It appears once it is complete.
+    Each call makes the host issue a new token. With -o, FILE must not exist yet. It appears once it is
+    complete.
 
     \b
     Examples:

@@ -46,12 +46,12 @@ def query(
     """Send a raw request to the host.
 
     PATH, headers and body are sent unchanged, and the response is printed unchanged. Without -i, the body of
-    a response other than 2xx goes to stderr. Status 404 exits with 6, and so does --header-out for a header
-    that is not there. Only a GET is retried while the host restarts, except for a wait. There is no read
-    timeout.
+    a response other than 2xx goes to stderr. Status 404 exits with 6, and so does --header-out if the
+    response does not have that header. Only a GET is retried while the host restarts, unless its path ends
+    in /wait. There is no read timeout.
 
-    With several paths, one request follows the other, and their bodies are printed in this order, with
-    nothing between them. The first error ends the command.
+    With several paths, the requests follow each other, and their bodies are printed with nothing between
+    them. The first error ends the command.
 
     \b
     Examples:

@@ -16,6 +16,9 @@ from devlxdctl.cli.output.render import Table, Value, as_text
 def state(options: Options, field: str | None) -> Value | Table:
     """Print the instance's state, or one field of it.
 
+    Fields are state (Started or Ready), instance_type (container or virtual-machine), location (the name of
+    the host or cluster member), and others that depend on the host.
+
     \b
     Examples:
       devlxdctl state

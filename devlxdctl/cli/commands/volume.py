@@ -43,6 +43,8 @@ def volume() -> None:
 def ls(options: Options, pool: str, target: str) -> Table:
     """List the volumes in a pool.
 
+    A line has the name, the content type (filesystem or block), the size and the description.
+
     \b
     Examples:
       devlxdctl volume ls default
@@ -115,8 +117,8 @@ def create(
     """Create a volume, wait until it is complete, and print it.
 
     An interrupt does not stop the host: it completes the volume. A copy has the content of its source, with
-    its snapshots, but not its config. For A/B as SOURCE, what exists is copied: snapshot B of volume A, or
-    volume B in pool A. /A/B is always the snapshot, A/B/ the volume.
+    its snapshots, but not its config. If SOURCE is A/B, it is the snapshot B of the volume A in POOL, or the
+    volume B in the pool A, whichever exists. /A/B is always that snapshot, and A/B/ always that volume.
 
     \b
     Examples:
@@ -264,7 +266,7 @@ def attach(
 def detach(options: Options, device: str, instance: str | None, timeout: float | None) -> None:
     """Detach a volume from this instance.
 
-    DEVICE is the name of a device that was attached with the same token. Unmount a block device before.
+    DEVICE is the name of a device that was attached with the same token. Unmount a block device first.
 
     \b
     Example:

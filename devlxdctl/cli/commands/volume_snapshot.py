@@ -31,6 +31,8 @@ def snapshot() -> None:
 def ls(options: Options, pool: str, volume: str, target: str) -> Table:
     """List the snapshots of a volume, the oldest first.
 
+    A line has the name, the size and the description.
+
     \b
     Example:
       devlxdctl volume snapshot ls default data

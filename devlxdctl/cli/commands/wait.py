@@ -64,14 +64,15 @@ def config(options: Options, key: str, value: str | None, gone: bool, timeout: f
 
 @wait.command()
 @click.argument("name", shell_complete=values.devices)
-@click.option("--gone", is_flag=True, help="Wait until there is no such device.")
+@click.option("--gone", is_flag=True, help="Wait until the device does not exist.")
 @click.option("--path", "node", is_flag=True, help="Wait for the node in the guest, and print only that.")
 @_timeout
 @click.pass_obj
 def device(options: Options, name: str, gone: bool, node: bool, timeout: float | None) -> Table | Value:
-    """Wait until there is a device, and print it.
+    """Wait until a device exists, and print it.
 
-    With --path, wait until the kernel of the guest has the device, too. See devlxdctl devices --help.
+    With --path, wait until the kernel of the guest has it, and print only its node: see `devlxdctl devices
+    --help`.
 
     \b
     Examples:
