@@ -81,7 +81,9 @@ def _use_utf8() -> None:
     `config run` would pass other bytes to its command.
     """
     if sys.getfilesystemencoding() != "utf-8" and not sys.flags.utf8_mode:
-        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+        # Empty where a caller started Python by a name that is in no directory of PATH.
+        python = sys.executable or "/proc/self/exe"
+        os.execv(python, [python, "-X", "utf8", *sys.orig_argv[1:]])
 
 
 def _end_with(problem: str) -> NoReturn:

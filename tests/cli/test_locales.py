@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,32 @@ def test_files_have_the_bytes_of_the_host(
         result = run(b"config", *words, *command, socket=simulator.path, env=environment)
         assert result == Result(0, f"{environment['LC_ALL']}\n{content}".encode(), b"")
         assert path.read_bytes() == content.encode()
+
+
+def test_value_is_the_same_bytes_where_python_does_not_know_its_own_path(
+    locales: Path, simulator: Simulator
+) -> None:
+    """Python looks for itself by the name it was started with. A caller can choose a name that is nowhere."""
+    simulator.set({KEY: VALUE})
+    env = {
+        "DEVLXD_SOCKET": str(simulator.path),
+        "LC_ALL": "en_US.ISO-8859-1",
+        "LOCPATH": str(locales),
+        "PATH": str(locales),
+        "PYTHONPATH": os.pathsep.join(each for each in sys.path if each),
+    }
+
+    def run_python(*arguments: str | bytes) -> Result:
+        done = subprocess.run(
+            ["python-elsewhere", *arguments],
+            executable=sys.executable,
+            env=env,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    assert run_python("-c", "import sys; print(repr(sys.executable))") == Result(0, b"''\n", b"")
+    result = run_python("-m", "devlxdctl", "config", "get", os.fsencode(KEY))
+    assert result == Result(0, VALUE.encode(), b"")

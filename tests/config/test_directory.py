@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from devlxdctl import BadData
-from devlxdctl.config.directory import open_directory
+from devlxdctl.config.directory import open_directory, sync_directory
 
 DAEMON, NOBODY = 1, 65534
 
@@ -50,6 +50,29 @@ def test_links_are_followed(target: str, top: Path) -> None:
     assert opens(top / "link" / "file") == top / "real"
 
 
+def test_a_path_can_have_as_many_links_as_the_kernel_allows(top: Path) -> None:
+    (top / "0").mkdir()
+    for number in range(1, 42):
+        (top / str(number)).symlink_to(str(number - 1))
+    os.close(os.open(top / "40", os.O_RDONLY))
+    assert opens(top / "40" / "file") == top / "0"
+    with pytest.raises(OSError, match="Too many levels of symbolic links"):
+        os.open(top / "41", os.O_RDONLY)
+    with pytest.raises(BadData) as caught:
+        opens(top / "41" / "file")
+    assert str(caught.value) == f"{top}/41/file: too many levels of symbolic links"
+
+
+def test_directory_of_a_file_system_without_sync_is_accepted() -> None:
+    descriptor = os.open("/proc", os.O_RDONLY)
+    try:
+        with pytest.raises(OSError, match="Invalid argument"):
+            os.fsync(descriptor)
+        sync_directory(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def test_no_descriptor_is_left_open(top: Path) -> None:
     (top / "loop").symlink_to("loop")
     before = os.listdir("/proc/self/fd")
@@ -73,12 +96,26 @@ class TestAsRoot:
         assert str(caught.value) == f"{top}/d: other users can write to this directory"
         assert caught.value.hint == f"chmod go-w {top}/d"
 
-    def test_a_directory_that_others_can_write_to_is_refused_behind_a_link(self, top: Path) -> None:
-        (top / "d").mkdir()
+    @pytest.mark.parametrize("target", ["d", "{top}/d", "{top}/e/../d"])
+    def test_a_directory_that_others_can_write_to_is_refused_behind_a_link(
+        self, target: str, top: Path
+    ) -> None:
+        for name in ("d", "e"):
+            (top / name).mkdir()
         (top / "d").chmod(0o777)
-        (top / "link").symlink_to("d")
-        with pytest.raises(BadData, match=f"{top}/d: other users can write to this directory"):
+        (top / "link").symlink_to(target.format(top=top))
+        with pytest.raises(BadData) as caught:
             opens(top / "link" / "file")
+        assert str(caught.value) == f"{top}/d: other users can write to this directory"
+
+    @pytest.mark.parametrize("name", ["two words", "line\nend", "\x1b[31m"])
+    def test_path_that_a_shell_would_read_differently_has_no_hint(self, name: str, top: Path) -> None:
+        (top / name).mkdir()
+        (top / name).chmod(0o777)
+        with pytest.raises(BadData) as caught:
+            opens(top / name / "file")
+        assert caught.value.problem == "other users can write to this directory"
+        assert caught.value.hint is None
 
     def test_the_sticky_bit_and_the_group_root_are_accepted(self, top: Path) -> None:
         top.chmod(0o1777)

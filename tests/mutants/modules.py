@@ -44,6 +44,8 @@ _WATCH = [
 GUARDED = {
     "devlxdctl/atomic_files.py": [
         *(_UNIT + f"test_{each}.py" for each in ("unsafe_names", "export_files", "atomic_files")),
+        _UNIT + "test_export.py",
+        *(_CONFIG + f"test_replacement.py::Test{each}" for each in ("WhatIsAtThePath", "Failures")),
     ],
     "devlxdctl/config/directory.py": [_CONFIG + "test_directory.py", _CONFIG + "test_replacement.py"],
     "devlxdctl/config/files.py": [_CONFIG + "test_client_files.py", "tests/cli/test_config_render.py"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -26,6 +27,12 @@ def publish_new(directory: Path, overwrite: bool) -> None:
         for name, data in NEW.items():
             files.add(str(directory / name)).write(data)
         files.publish()
+
+
+def reject_link(source: str, _target: str, **_options: object) -> None:
+    """`os.link` on FAT and on some network file systems."""
+    os.lstat(source)
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
 
 def is_called_from(frame: FrameType | None, code: CodeType) -> bool:
@@ -64,10 +71,16 @@ def raise_at_instruction(number: int, action: Callable[[], None]) -> bool:
 
 
 @pytest.mark.filterwarnings("ignore:unclosed file", "ignore:Exception ignored in. <_io.FileIO")
-@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize(
+    ("overwrite", "has_hard_links"),
+    [(False, True), (True, True), (True, False)],
+    ids=["new files", "replaced files", "replaced files without hard links"],
+)
 def test_exception_at_any_instruction_leaves_all_old_files_or_all_new_ones(
-    overwrite: bool, tmp_path: Path
+    overwrite: bool, has_hard_links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if not has_hard_links:
+        monkeypatch.setattr(os, "link", reject_link)
     before = OLD if overwrite else {}
     published = []
     # Python 3.12 traces instructions only from the second use of a trace function on.
@@ -141,3 +154,62 @@ def test_only_publishing_and_removing_files_is_not_interruptible(tmp_path: Path)
     critical = {name for name, can_raise in interruptible.items() if not can_raise}
     assert critical >= {"publish", "__exit__", "cleanup"}
     assert critical.isdisjoint({"add", "open", "write", "__enter__", "__init__"})
+
+
+def test_data_of_any_size_is_written_completely(tmp_path: Path) -> None:
+    data = os.urandom(100_001)
+    with AtomicFiles(overwrite=None) as files:
+        file = files.add(str(tmp_path / "a"))
+        file.write(data)
+        file.write(b"")
+        file.write(b"end")
+        files.publish()
+    assert (tmp_path / "a").read_bytes() == data + b"end"
+    assert file.size == 100_004
+
+
+@pytest.mark.parametrize("has_hard_links", [True, False], ids=["hard links", "no hard links"])
+@pytest.mark.parametrize("change", ["replaced", "removed", "untouched"])
+def test_first_file_is_restored_unless_another_program_has_replaced_it(
+    change: str, has_hard_links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of two files is published when the second cannot be."""
+    if not has_hard_links:
+        monkeypatch.setattr(os, "link", reject_link)
+    for name, data in OLD.items():
+        (tmp_path / name).write_bytes(data)
+    other = tmp_path.parent / f"{tmp_path.name}-other"
+    other.write_bytes(b"of another program")
+    replace = os.replace
+
+    def replace_first(source: str, target: str) -> None:
+        if target.endswith("b"):
+            assert (tmp_path / "a").read_bytes() == NEW["a"]
+            if change == "removed":
+                (tmp_path / "a").unlink()
+            elif change == "replaced":
+                os.rename(other, tmp_path / "a")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(BadData) as caught:
+        with AtomicFiles(overwrite=True) as files:
+            for name, data in NEW.items():
+                files.add(str(tmp_path / name)).write(data)
+            patch.setattr(os, "replace", replace_first)
+            try:
+                files.publish()
+            finally:
+                patch.setattr(os, "replace", replace)
+    assert str(caught.value) == f"{tmp_path}/b: no space left on device"
+    first = b"of another program" if change == "replaced" else OLD["a"]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": first, "b": OLD["b"]}
+
+
+def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
+    before = os.listdir("/proc/self/fd")
+    publish_new(tmp_path, True)
+    with pytest.raises(Interruption), AtomicFiles(overwrite=True) as files:
+        files.add(str(tmp_path / "a")).write(b"x")
+        raise Interruption
+    assert os.listdir("/proc/self/fd") == before

@@ -7,10 +7,12 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from http.client import HTTPException
 
 import pytest
 
-from devlxdctl.http.limits import MIN_RATE, LimitedSocket
+from devlxdctl.http.limits import MAX_FRAMING, MIN_RATE, LimitedResponse, LimitedSocket
+from tests.support.raw_host import chunked_response
 
 
 @pytest.fixture
@@ -58,6 +60,67 @@ def test_timeout_is_for_all_bytes_together(connected: tuple[LimitedSocket, socke
         sender.join()
 
 
+def wait_for_pieces(limited: LimitedSocket, peer: socket.socket, size: int) -> int:
+    """Read pieces of `size` bytes that arrive late, until 0.3 s were spent waiting. Return their bytes."""
+    is_reading, is_over = threading.Event(), threading.Event()
+
+    def send() -> None:
+        while is_reading.wait(60) and not is_over.is_set():
+            is_reading.clear()
+            is_over.wait(0.02)
+            peer.sendall(b"x" * size)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    received, waited = 0, 0.0
+    try:
+        while waited < 0.3:
+            start = time.monotonic()
+            is_reading.set()
+            left = size
+            while left:
+                left -= len(limited.recv(left))
+            waited += time.monotonic() - start
+            received += size
+    finally:
+        is_over.set()
+        is_reading.set()
+        sender.join()
+    return received
+
+
+@pytest.mark.parametrize(
+    ("size", "min_rate", "is_framing", "is_too_slow"),
+    [
+        (1, MIN_RATE, False, True),
+        (1, 0, False, False),
+        (4 * MIN_RATE, MIN_RATE, False, False),
+        (MIN_RATE, MIN_RATE, True, True),
+    ],
+    ids=["slow", "slow, without a rate", "fast", "fast, without a body"],
+)
+def test_wait_beyond_the_timeout_is_an_error_unless_enough_of_the_body_arrives(
+    size: int,
+    min_rate: int,
+    is_framing: bool,
+    is_too_slow: bool,
+    connected: tuple[LimitedSocket, socket.socket],
+) -> None:
+    limited, peer = connected
+    limited.reset_limits(min_rate=min_rate)
+    received = wait_for_pieces(limited, peer, size)
+    if is_framing:
+        limited.count_framing(received)
+    limited.settimeout(0.1)
+    peer.sendall(b"end")
+    if is_too_slow:
+        with pytest.raises(TimeoutError, match="response too slow"):
+            limited.recv(3)
+        limited.reset_limits()
+        peer.sendall(b"end")
+    assert limited.recv(3) == b"end"
+
+
 def test_more_bytes_than_the_limit_are_an_error(connected: tuple[LimitedSocket, socket.socket]) -> None:
     limited, peer = connected
     limited.reset_limits(100)
@@ -66,3 +129,46 @@ def test_more_bytes_than_the_limit_are_an_error(connected: tuple[LimitedSocket, 
     with pytest.raises(OSError, match="response too large") as caught:
         limited.recv(100)
     assert caught.value.errno == errno.EMSGSIZE
+
+
+def test_framing_that_arrives_with_the_head_is_accepted_up_to_its_limit() -> None:
+    with LimitedSocket() as limited:
+        limited.reset_limits()
+        limited.count_framing(MAX_FRAMING)
+        with pytest.raises(HTTPException, match="too many bytes of chunk headers or trailers"):
+            limited.count_framing(1)
+
+
+def test_framing_may_exceed_its_limit_by_as_many_bytes_as_the_body_has(
+    connected: tuple[LimitedSocket, socket.socket],
+) -> None:
+    limited, peer = connected
+    body, framing = 100, MAX_FRAMING + 100
+    peer.sendall(b"x" * (body + framing))
+    rest = body + framing
+    while rest:
+        rest -= len(limited.recv(rest))
+    limited.count_framing(framing)
+    with pytest.raises(HTTPException, match="too many bytes of chunk headers or trailers"):
+        limited.count_framing(1)
+
+
+ONE_BYTE_CHUNKS = (MAX_FRAMING - 5) // 5
+"""Chunks of one byte that a response can have. Each has 5 bytes besides, as has the end of the body."""
+
+
+def test_every_byte_of_chunk_headers_counts_as_framing(
+    connected: tuple[LimitedSocket, socket.socket],
+) -> None:
+    limited, peer = connected
+    peer.sendall(chunked_response(*[(b"1", b"x")] * ONE_BYTE_CHUNKS))
+    response = LimitedResponse(limited)
+    response.begin()
+    assert response.read() == b"x" * ONE_BYTE_CHUNKS
+    response.close()
+    peer.sendall(chunked_response(*[(b"1", b"x")] * (ONE_BYTE_CHUNKS + 1)))
+    response = LimitedResponse(limited)
+    response.begin()
+    with pytest.raises(HTTPException, match="too many bytes of chunk headers or trailers"):
+        response.read()
+    response.close()
