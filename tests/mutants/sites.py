@@ -78,19 +78,33 @@ def _variants(root: Path, module: str) -> list[list[Mutation]]:
 
 
 def _ignored_ranges(source: str) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """Where a change has no effect: in annotations, and in what is for type checkers only."""
+    """Where a change has no effect: in annotations, and in what is for type checkers only.
+
+    Also the sizes and times at the top of a module, which could as well be larger by one.
+    """
     for node in ast.walk(ast.parse(source)):
         annotations = [getattr(node, "annotation", None), getattr(node, "returns", None)]
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             annotations.append(node.test)
         for each in annotations:
             if isinstance(each, ast.expr):
-                assert each.end_lineno is not None and each.end_col_offset is not None
-                yield (each.lineno, each.col_offset), (each.end_lineno, each.end_col_offset)
+                yield _range(each)
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.BinOp) and _is_type(node):
-            value = node.value
-            assert value.end_lineno is not None and value.end_col_offset is not None
-            yield (value.lineno, value.col_offset), (value.end_lineno, value.end_col_offset)
+            yield _range(node.value)
+        if isinstance(node, ast.AnnAssign) and node.value is not None and _is_number(node):
+            yield _range(node.value)
+
+
+def _range(node: ast.expr) -> tuple[tuple[int, int], tuple[int, int]]:
+    assert node.end_lineno is not None and node.end_col_offset is not None
+    return (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
+
+
+def _is_number(node: ast.AnnAssign) -> bool:
+    """Whether this defines a constant by numbers alone."""
+    parts = ast.walk(node.value) if node.value is not None else ()
+    numbers = (ast.BinOp, ast.operator, ast.Constant)
+    return ast.unparse(node.annotation) == "Final" and all(isinstance(each, numbers) for each in parts)
 
 
 def _is_type(node: ast.Assign) -> bool:
