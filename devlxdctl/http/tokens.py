@@ -38,7 +38,7 @@ class TokenFile:
     """A bearer token in a file, as a function for `Client(token=…)`. The file is read for each request.
 
     White space around the token is removed. After the first successful read, a file that is empty, unreadable
-    or missing leaves the token unchanged. A writer can replace it in two steps, and a pipe can be read only
+    or missing leaves the token unchanged: a writer can replace it in two steps, and a pipe can be read only
     once. Before that, it raises `PermissionDenied` if the mode of the file forbids reading, else `BadData`.
 
     * `path`: the file.

@@ -62,7 +62,12 @@ _FINGERPRINT: Final = re.compile("[0-9A-Fa-f]{64}")
 
 @dataclass(frozen=True)
 class ExportedFile:
-    """A file of an image: its name, its path (relative if the output was), its size in bytes."""
+    """A file of an image.
+
+    * `name`: the name that the host gives, or that of the output file.
+    * `path`: its path, relative if the output was relative.
+    * `size`: its size in bytes.
+    """
 
     name: str
     path: str
