@@ -179,5 +179,6 @@ def test_every_byte_of_chunk_headers_counts_as_framing(
 def test_limits_are_those_that_the_security_policy_names() -> None:
     text = (REPOSITORY / "SECURITY.md").read_text()
     assert f"less than {MIN_RATE / 1024:.9g} KiB/s" in text
-    assert f"(head {MAX_HEAD / 1024**2:.9g} MiB, body {MAX_BODY / 1024**2:.9g} MiB)" in text
+    assert f"a head of more than {MAX_HEAD / 1024**2:.9g} MiB" in text
+    assert f"a body of more than {MAX_BODY / 1024**2:.9g} MiB" in text
     assert f"are limited, for `query` too: {MAX_FRAMING / 1024:.9g} KiB besides" in text
