@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import socket
 from pathlib import Path
 
@@ -94,6 +95,40 @@ class TestSocket:
             lxd_socket.chmod(0o400)
             result = run("state", socket=lxd_socket, prefix=OBEY_FILE_MODES)
         assert result == failure(4, f"{lxd_socket}: permission denied", ONLY_ROOT)
+
+
+DAEMON = "the daemon of the host is stopped or starting; on the host: {} info"
+AGENT = "the agent of this virtual machine is not running: systemctl status {}"
+GUESTS = {
+    "/dev/lxd": ("/dev/lxd/sock: no such socket now", DAEMON.format("lxc")),
+    "/dev/incus": ("/dev/incus/sock: no such socket now", DAEMON.format("incus")),
+    "/dev/virtio-ports/org.linuxcontainers.lxd": (
+        "/dev/lxd/sock: no such socket now",
+        AGENT.format("lxd-agent"),
+    ),
+    "/dev/virtio-ports/org.linuxcontainers.incus": (
+        "/dev/incus/sock: no such socket now",
+        AGENT.format("incus-agent"),
+    ),
+    "/dev/.lxd-mounts": ("/dev/lxd/sock: no such socket", SWITCH_ON),
+    "/dev/.incus-mounts": (
+        "/dev/incus/sock: no such socket",
+        "on the host: incus config set INSTANCE security.guestapi=true",
+    ),
+}
+"""What exists in a guest whose socket is missing, with the error and its hint."""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.skipif(bool(guest_signs()), reason="this machine is a guest and has a socket")
+@pytest.mark.parametrize("directory", GUESTS)
+def test_signs_of_a_guest_decide_what_a_missing_socket_means(directory: str) -> None:
+    error, hint = GUESTS[directory]
+    script = 'mount -t tmpfs tmpfs /dev && mkdir -p "$0" && exec "$@"'
+    result = run("--wait", "0", "state", prefix=("unshare", "-m", "sh", "-c", script, directory))
+    if result.stderr.startswith((b"unshare:", b"mount:")):
+        pytest.skip(f"cannot mount: {result.stderr.decode()}")
+    assert result == failure(124, f"{error}; waited 0 s", hint)
 
 
 UNEXPECTED: dict[str, tuple[Script | bytes | None, str]] = {
@@ -195,6 +230,12 @@ STATUSES: dict[str, tuple[bytes, int, str, str]] = {
         3,
         "/1.0: not supported by this host",
         UPGRADE,
+    ),
+    "text of 300 characters": (
+        response(b"x" * 300 + b"\nmore", TEXT, "401 Unauthorized"),
+        4,
+        f"/1.0: permission denied: {'x' * 200}",
+        ONLY_ROOT,
     ),
     "409": (response(b"exists\n", TEXT, "409 Conflict"), 8, "/1.0: HTTP status 409: exists", ""),
     "412": (

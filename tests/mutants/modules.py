@@ -7,30 +7,41 @@ _COMMANDS = "tests/cli/commands/"
 _ROBUSTNESS = "tests/robustness/"
 _CONFIG = "tests/config/"
 
-_RESPONSES = [
-    _ROBUSTNESS + "test_malformed_responses.py",
-    _ROBUSTNESS + "test_truncated_responses.py",
-    *(
-        f"{_ROBUSTNESS}test_damaged_responses.py::{test}[{end}-/1.0/config/{{key}}]"
-        for test in (
-            "test_response_that_ends_at_any_byte_is_an_error_without_output",
-            "test_response_with_another_byte_in_its_head_is_an_error_or_means_the_same",
-        )
-        for end in ("close", "reset")
-    ),
+_MALFORMED = [
+    f"{_ROBUSTNESS}test_malformed_responses.py::{test}"
+    for test in (
+        "test_malformed_response_is_an_error",
+        "test_value_longer_than_its_content_length_is_cut_at_it",
+        "test_unusual_but_valid_response_is_read",
+        "test_every_status_but_200_is_an_error",
+    )
 ]
-"""Without the same tests of all other endpoints and commands, which take minutes."""
+"""Without the test that runs several commands for each response, which takes longer than all others."""
+_RESPONSES = [*_MALFORMED, _ROBUSTNESS + "test_truncated_responses.py"]
 _ENDLESS = [
     _ROBUSTNESS + f"test_endless_responses.py::{test}"
     for test in (
         "test_endless_head_is_rejected_after_its_limit[short headers-config get]",
         "test_endless_chunk_framing_is_rejected_after_its_limit[trailers-config get]",
-        "test_endless_chunk_framing_is_rejected_after_its_limit[one-byte chunks-config get]",
         "test_endless_body_is_rejected_after_its_limit",
+        "test_body_may_have_as_many_bytes_as_its_limit",
         "test_value_of_10_kib_in_small_chunks_is_read",
-        "test_response_that_arrives_byte_by_byte_times_out",
     )
 ]
+_DOCUMENTS = [
+    f"{_ROBUSTNESS}test_json_documents.py::test_command_prints_valid_json_or_one_error[state-{document}]"
+    for document in ("NaN", "number that overflows", "deep list", "byte order mark", "single surrogate")
+]
+_PERMISSIONS = [
+    f"tests/volumes/test_permissions.py::{test}[pool show]"
+    for test in (
+        "test_command_without_a_token_names_the_options_for_it",
+        "test_untrusted_token_is_named_as_the_cause",
+        "test_switched_off_volumes_are_named_as_the_cause",
+        "test_unknown_pool_is_named_instead_of_the_volume",
+    )
+]
+_RESUME_AFTER_RESTART = "test_export_is_resumed_after_a_restart_whatever_the_wait_of_the_client"
 _WAITING = [_UNIT + f"test_{each}.py" for each in ("retry_policy", "statuses", "timeouts", "retry")]
 _EXPORTS = [_UNIT + f"test_export{each}.py" for each in ("", "_errors", "_files", "_resume")]
 _QUERY = [_COMMANDS + "test_query_request.py", _COMMANDS + "test_query_response.py"]
@@ -43,50 +54,51 @@ _WATCH = [
 
 GUARDED = {
     "devlxdctl/atomic_files.py": [
-        *(_UNIT + f"test_{each}.py" for each in ("unsafe_names", "export_files", "atomic_files")),
-        _UNIT + "test_export.py",
+        *(_UNIT + f"test_{each}.py" for each in ("unsafe_names", "export_files", "export")),
         *(_CONFIG + f"test_replacement.py::Test{each}" for each in ("WhatIsAtThePath", "Failures")),
+        _UNIT + "test_atomic_files.py",
     ],
-    "devlxdctl/config/directory.py": [_CONFIG + "test_directory.py", _CONFIG + "test_replacement.py"],
-    "devlxdctl/config/files.py": [_CONFIG + "test_client_files.py", "tests/cli/test_config_render.py"],
-    "devlxdctl/http/endpoints.py": [
-        *(_UNIT + "test_endpoints.py", _UNIT + "test_statuses.py", _UNIT + "test_export_errors.py"),
-        *("tests/cli/test_host_errors.py", "tests/volumes/test_permissions.py"),
+    "devlxdctl/config/directory.py": [_CONFIG + "test_directory.py"],
+    "devlxdctl/config/files.py": [
+        _CONFIG + "test_client_files.py",
+        "tests/cli/test_config_render.py::test_optional_prints_nothing_and_leaves_the_file",
+        "tests/cli/test_config_render.py::test_keys_that_are_not_set_are_all_named",
     ],
+    "devlxdctl/http/endpoints.py": [_UNIT + "test_endpoints.py", _UNIT + "test_statuses.py", *_PERMISSIONS],
     "devlxdctl/http/error_mapping.py": [
-        *(_UNIT + "test_endpoints.py", _UNIT + "test_statuses.py", _UNIT + "test_export_errors.py"),
-        *("tests/cli/test_host_errors.py", _UNIT + "test_retry.py", *_RESPONSES),
+        *(_UNIT + "test_endpoints.py", _UNIT + "test_export_errors.py", _UNIT + "test_retry.py"),
+        *(*_RESPONSES, "tests/cli/test_host_errors.py", *_PERMISSIONS),
     ],
     "devlxdctl/http/limits.py": [_UNIT + "test_limits.py", *_RESPONSES, *_ENDLESS],
     "devlxdctl/http/messages.py": [
-        *(_ROBUSTNESS + "test_json_documents.py", _UNIT + "test_secrets.py", _UNIT + "test_statuses.py"),
-        *(_UNIT + "test_export_resume.py", _UNIT + "test_timeouts.py"),
+        _UNIT + "test_secrets.py::test_repr_and_str_show_no_secret",
+        *(*_DOCUMENTS, _UNIT + "test_retry.py", _UNIT + "test_timeouts.py"),
+        _UNIT + "test_export_resume.py::" + _RESUME_AFTER_RESTART,
     ],
-    "devlxdctl/http/parallel.py": [
-        _UNIT + "test_threads.py",
-        _UNIT + "test_keys.py",
-        _UNIT + "test_client.py",
+    "devlxdctl/http/parallel.py": [_UNIT + f"test_{each}.py" for each in ("parallel", "keys", "client")],
+    "devlxdctl/http/raw.py": [
+        _UNIT + "test_secrets.py::test_repr_and_str_show_no_secret",
+        _UNIT + "test_statuses.py::test_status_of_a_restart_is_retried",
+        *_QUERY,
     ],
-    "devlxdctl/http/raw.py": [*_QUERY, _UNIT + "test_statuses.py", _UNIT + "test_secrets.py"],
     "devlxdctl/http/retry.py": [
         *(*_WAITING, _UNIT + "test_readiness.py", _UNIT + "test_export_resume.py"),
         "tests/contract/test_unavailable_hosts.py::test_wait_retries_403_of_an_api_that_is_being_switched_on",
         _COMMANDS + "test_wait.py::test_wait_host_reports_on_a_terminal_that_it_waits",
     ],
     "devlxdctl/http/session.py": [
-        *(_UNIT + "test_client.py", _UNIT + "test_endpoints.py", *_WAITING, _UNIT + "test_secrets.py"),
-        *("tests/cli/test_host_errors.py", "tests/volumes/test_permissions.py"),
+        *(_UNIT + "test_client.py", _UNIT + "test_endpoints.py", *_WAITING, *_PERMISSIONS),
+        _UNIT + "test_secrets.py::test_failed_call_shows_no_secret_in_error_traceback_or_log",
+        "tests/cli/test_host_errors.py::TestSocket",
     ],
     "devlxdctl/http/streaming.py": [
-        _UNIT + "test_export_resume.py",
-        _UNIT + "test_timeouts.py",
-        *_RESPONSES,
-        *_ENDLESS,
+        *(_UNIT + "test_limits.py", *_RESPONSES, *_ENDLESS),
+        *(_UNIT + "test_export_resume.py", _UNIT + "test_timeouts.py"),
     ],
     "devlxdctl/http/tokens.py": [_UNIT + "test_tokens.py", _UNIT + "test_secrets.py"],
     "devlxdctl/http/transport.py": [
-        *(_UNIT + "test_client.py", _UNIT + "test_threads.py", _UNIT + "test_statuses.py"),
-        *(_UNIT + "test_export.py", _ROBUSTNESS + "test_malformed_responses.py"),
+        *(_UNIT + "test_client.py", _UNIT + "test_statuses.py", *_MALFORMED),
+        *("tests/cli/test_host_errors.py::TestSocket", _UNIT + "test_export.py", _UNIT + "test_threads.py"),
     ],
 }
 """Modules that handle responses, files, tokens and retries."""

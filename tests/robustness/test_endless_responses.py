@@ -91,6 +91,25 @@ def test_endless_body_is_rejected_after_its_limit(
     assert memory_size() - before < 64 * MEBIBYTE
 
 
+@pytest.mark.parametrize("is_chunked", [False, True], ids=["length", "chunks"])
+def test_body_may_have_as_many_bytes_as_its_limit(
+    is_chunked: bool, socket_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devlxdctl.http.streaming.MAX_BODY", 1000)
+
+    def body(size: int) -> bytes:
+        data = b"x" * size
+        return chunked_response((b"%x" % size, data)) if is_chunked else response(data, OCTET_STREAM)
+
+    with client_of(socket_directory / "sock", body(1000)) as client:
+        assert client.config_get("user.a") == "x" * 1000
+    (socket_directory / "sock").unlink()
+    with client_of(socket_directory / "sock", body(1001)) as client:
+        with pytest.raises(UnexpectedResponse) as caught:
+            client.config_get("user.a")
+    assert str(caught.value) == "user.a: response larger than 1000 bytes"
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 100])
 def test_value_of_10_kib_in_small_chunks_is_read(size: int, socket_directory: Path) -> None:
     value = bytes(range(32, 112)) * 128

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,28 @@ def test_300_keys_are_read_once_each_over_at_most_six_connections(simulator: Sim
         "/1.0/config",
         *(f"/1.0/config/{key}" for key in expected),
     ]
+
+
+def test_ten_threads_with_one_client_open_at_most_six_connections(socket_directory: Path) -> None:
+    """The host holds its responses until there are more connections, at most half a second."""
+    is_seventh = threading.Event()
+
+    def script(request: bytes) -> bytes:
+        if raw_host.connections > 6:
+            is_seventh.set()
+        is_seventh.wait(0.5)
+        return response(b'["/1.0"]')
+
+    results: list[list[str]] = []
+    with RawHost(socket_directory / "sock", script) as raw_host, Client(raw_host.path) as client:
+        threads = [threading.Thread(target=lambda: results.append(client.versions())) for _ in range(10)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+            assert not thread.is_alive()
+    assert results == [["/1.0"]] * 10
+    assert raw_host.connections <= 6
 
 
 def test_closed_client_connects_again(simulator: Simulator) -> None:

@@ -11,7 +11,9 @@ from http.client import HTTPException
 
 import pytest
 
-from devlxdctl.http.limits import MAX_FRAMING, MIN_RATE, LimitedResponse, LimitedSocket
+from devlxdctl.http.limits import MAX_FRAMING, MAX_HEAD, MIN_RATE, LimitedResponse, LimitedSocket
+from devlxdctl.http.streaming import MAX_BODY
+from tests.support.program import REPOSITORY
 from tests.support.raw_host import chunked_response
 
 
@@ -172,3 +174,11 @@ def test_every_byte_of_chunk_headers_counts_as_framing(
     with pytest.raises(HTTPException, match="too many bytes of chunk headers or trailers"):
         response.read()
     response.close()
+
+
+def test_limits_are_those_that_the_security_policy_names() -> None:
+    text = (REPOSITORY / "SECURITY.md").read_text()
+    assert f"less than {MIN_RATE / 1024:.9g} KiB/s" in text
+    assert f"a head of more than {MAX_HEAD / 1024**2:.9g} MiB" in text
+    assert f"a body of more than {MAX_BODY / 1024**2:.9g} MiB" in text
+    assert f"are limited, for `query` too: {MAX_FRAMING / 1024:.9g} KiB besides" in text
