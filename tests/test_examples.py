@@ -177,7 +177,7 @@ def test_cloud_init_rejects_wrong_user_data(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_script_has_valid_syntax(name: str) -> None:
+def test_example_script_has_valid_syntax(name: str) -> None:
     result = subprocess.run(["sh", "-n", EXAMPLES / name], capture_output=True, check=False)
     assert (result.returncode, result.stderr) == (0, b"")
 
@@ -450,7 +450,7 @@ def commands_in_comments() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("line", list(commands_in_comments()))
-def test_command_in_a_comment_works(simulator: Simulator, tmp_path: Path, line: str) -> None:
+def test_command_in_a_comment_of_an_example_works(simulator: Simulator, tmp_path: Path, line: str) -> None:
     app = script(tmp_path / "app", 'echo "$APP_PORT"')
     argv = shlex.split(line.replace("/usr/local/bin/app", str(app)))
     stdout = {"config run": b"8080\n", "wait config": b"web\n", "config watch": None}[" ".join(argv[1:3])]

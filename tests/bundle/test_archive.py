@@ -97,12 +97,12 @@ def test_command_runs_from_the_cache(archive: Path, simulator: Simulator, sandbo
         assert (cache / "requests.adapters").is_file()
 
 
-def test_man_page_from_the_archive(archive: Path) -> None:
+def test_archive_prints_its_man_pages(archive: Path) -> None:
     page = (REPOSITORY / "man" / "devlxdctl-config-get.1").read_bytes()
     assert run(archive, "help", "--man", "config", "get") == Result(0, page, b"")
 
 
-def test_table_on_a_terminal(archive: Path, simulator: Simulator) -> None:
+def test_archive_prints_a_table_on_a_terminal(archive: Path, simulator: Simulator) -> None:
     terminal = [sys.executable, "-c", "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]))"]
     done = subprocess.run(
         [*terminal, sys.executable, "-SB", archive, "devices"],
@@ -115,7 +115,7 @@ def test_table_on_a_terminal(archive: Path, simulator: Simulator) -> None:
     assert b"NAME" in done.stdout and b"Traceback" not in done.stdout
 
 
-def test_completion_of_a_key(archive: Path, simulator: Simulator) -> None:
+def test_archive_completes_a_key(archive: Path, simulator: Simulator) -> None:
     words = "./devlxdctl.pyz config get user.ro"
     env = {"_DEVLXDCTL_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": "user.ro"}
     result = run(archive, **env, DEVLXD_SOCKET=str(simulator.path))

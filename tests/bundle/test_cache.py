@@ -168,9 +168,7 @@ def test_other_optimization_has_a_cache_of_its_own(sandbox: Sandbox, program: st
     assert [name[-1] for name in names(sandbox.cache / "devlxdctl")] == ["0", "1"]
 
 
-def test_nothing_is_written_where_python_shall_not_write_compiled_modules(
-    sandbox: Sandbox, program: str
-) -> None:
+def test_no_cache_is_written_if_python_may_not_write_bytecode(sandbox: Sandbox, program: str) -> None:
     assert sandbox.run(PYTHON, "-ISB", program) == DONE
     assert names(sandbox.cache) == []
     (sandbox.cache / "devlxdctl").mkdir()

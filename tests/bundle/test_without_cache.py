@@ -52,7 +52,9 @@ def _home_is_relative(sandbox: Sandbox) -> None:
     ],
     ids=lambda prepare: prepare.__name__.strip("_"),
 )
-def test_user_without_a_cache(prepare: Callable[[Sandbox], None], sandbox: Sandbox, program: str) -> None:
+def test_program_runs_for_a_user_without_a_cache(
+    prepare: Callable[[Sandbox], None], sandbox: Sandbox, program: str
+) -> None:
     prepare(sandbox)
     before = sorted(sandbox.home.rglob("*"))
     assert sandbox.run(program, user=USER) == DONE
@@ -63,7 +65,9 @@ def test_user_without_a_cache(prepare: Callable[[Sandbox], None], sandbox: Sandb
     "mount",
     ["mount -o bind,remount,ro /var/cache", "umount /var/cache; mount -t tmpfs -o size=4k tmpfs /var/cache"],
 )
-def test_root_with_a_read_only_or_full_file_system(mount: str, sandbox: Sandbox, program: str) -> None:
+def test_program_runs_as_root_on_a_read_only_or_full_file_system(
+    mount: str, sandbox: Sandbox, program: str
+) -> None:
     for _ in range(2):
         assert sandbox.run("sh", "-ec", f'{mount}; "$0"; exec "$0"', program) == Result(
             0, small.OUTPUT * 2, b""
@@ -71,7 +75,7 @@ def test_root_with_a_read_only_or_full_file_system(mount: str, sandbox: Sandbox,
     assert list(sandbox.cache.iterdir()) == []
 
 
-def test_file_size_limit(sandbox: Sandbox, program: str) -> None:
+def test_program_runs_with_a_limit_of_file_size(sandbox: Sandbox, program: str) -> None:
     command = ["sh", "-ec", 'ulimit -f 0; "$0" | cat; "$0" | cat', program]
     assert sandbox.run(*command) == Result(0, small.OUTPUT * 2, b"")
     assert sandbox.run(program) == DONE

@@ -25,7 +25,7 @@ from tests.support.raw_host import RawHost, response
         ["user.role", "user.nope", "--optional"],
     ],
 )
-def test_the_file_has_what_is_printed_without_it(
+def test_environment_file_has_the_text_that_config_env_prints(
     options: list[str], simulator: Simulator, tmp_path: Path
 ) -> None:
     printed = run("config", "env", *options, socket=simulator.path)
@@ -36,21 +36,25 @@ def test_the_file_has_what_is_printed_without_it(
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_json_has_the_path_and_whether_the_content_changed(simulator: Simulator, tmp_path: Path) -> None:
+def test_config_env_in_json_prints_the_path_and_whether_the_content_changed(
+    simulator: Simulator, tmp_path: Path
+) -> None:
     file = tmp_path / "file"
     for changed in (b"true", b"false"):
         result = run("config", "env", "user.role", "-o", file, "-f", "json", socket=simulator.path)
         assert result == Result(0, b'{"path":"%b","changed":%b}\n' % (bytes(file), changed), b"")
 
 
-def test_a_key_that_is_not_set_is_an_error(simulator: Simulator, tmp_path: Path) -> None:
+def test_environment_file_without_a_named_key_is_an_error(simulator: Simulator, tmp_path: Path) -> None:
     error = b"devlxdctl: user.rol: not set on this instance\nhint: did you mean user.role?\n"
     for argv in (["env"], ["env", "-o", f"{tmp_path}/file"], ["env", "-o", f"{tmp_path}/file", "--watch"]):
         assert run("config", *argv, "user.rol", "user.p*", socket=simulator.path) == Result(6, b"", error)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_optional_needs_one_key_that_is_set(simulator: Simulator, tmp_path: Path) -> None:
+def test_environment_file_with_optional_needs_one_key_that_is_set(
+    simulator: Simulator, tmp_path: Path
+) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"old")
     argv = ["config", "env", "user.nope", "user.none.*", "--optional", "-o", str(file)]
@@ -60,7 +64,9 @@ def test_optional_needs_one_key_that_is_set(simulator: Simulator, tmp_path: Path
     assert not file.exists()
 
 
-def test_two_keys_with_one_name_are_an_error(simulator: Simulator, tmp_path: Path) -> None:
+def test_environment_file_of_two_keys_with_the_same_name_is_an_error(
+    simulator: Simulator, tmp_path: Path
+) -> None:
     simulator.set({"user.a-b": "1", "user.a_b": "2"})
     result = run("config", "env", "user.a*", "-o", tmp_path / "file", socket=simulator.path)
     assert result == Result(8, b"", b"devlxdctl: USER_A_B: is the name for both user.a-b and user.a_b\n")
@@ -80,13 +86,17 @@ def test_two_keys_with_one_name_are_an_error(simulator: Simulator, tmp_path: Pat
         (["-o", ""], "'' is not a file name; without FILE, the output goes to stdout"),
     ],
 )
-def test_bad_options_are_usage_errors(options: list[str], problem: str, simulator: Simulator) -> None:
+def test_invalid_options_of_config_env_are_usage_errors(
+    options: list[str], problem: str, simulator: Simulator
+) -> None:
     error = f"devlxdctl: config env: {problem}\nhint: see the help: devlxdctl config env --help\n"
     assert run("config", "env", *options, socket=simulator.path) == Result(2, b"", error.encode())
     assert simulator.requests == []
 
 
-def test_a_key_that_is_unset_between_listing_and_reading_is_left_out(short: Path, tmp_path: Path) -> None:
+def test_environment_file_omits_a_key_that_is_unset_between_listing_and_reading(
+    short: Path, tmp_path: Path
+) -> None:
     answers = {
         b"/1.0/config": response(b'["/1.0/config/user.a","/1.0/config/user.b"]'),
         b"/1.0/config/user.a": response(b"1", "application/octet-stream"),
@@ -99,7 +109,7 @@ def test_a_key_that_is_unset_between_listing_and_reading_is_left_out(short: Path
 
 
 class TestWatch:
-    def test_one_update_of_many_keys_is_one_run_of_the_command(
+    def test_update_of_many_keys_runs_the_command_once(
         self, simulator: Simulator, jobs: Jobs, tmp_path: Path
     ) -> None:
         file = tmp_path / "file"
@@ -114,7 +124,7 @@ class TestWatch:
             job.wait_for(printed)
         assert (job.stdout(), job.stderr()) == (printed, b"")
 
-    def test_the_last_key_that_is_unset_empties_the_file(
+    def test_environment_file_is_empty_once_the_last_key_is_unset(
         self, simulator: Simulator, jobs: Jobs, tmp_path: Path
     ) -> None:
         file = tmp_path / "file"
@@ -123,7 +133,7 @@ class TestWatch:
         simulator.unset("user.role")
         wait_for_content(file, b"")
 
-    def test_bad_data_is_reported_once_and_the_file_stays(
+    def test_watch_reports_bad_data_once_and_keeps_the_environment_file(
         self, simulator: Simulator, jobs: Jobs, tmp_path: Path
     ) -> None:
         file = tmp_path / "file"
@@ -139,7 +149,7 @@ class TestWatch:
         wait_for_content(file, b"USER_A_B='2'\n")
         assert job.stderr() == error.encode()
 
-    def test_a_change_while_the_host_restarts_is_not_lost(
+    def test_environment_file_gets_a_change_made_while_the_host_restarts(
         self, simulator: Simulator, jobs: Jobs, tmp_path: Path
     ) -> None:
         """Also one without an event."""
@@ -151,7 +161,7 @@ class TestWatch:
         restart_with_change(simulator, {"cloud-init.user-data": "new", "user.role": "db"})
         wait_for_content(file, b"C_USER_DATA='new'\nC_ROLE='db'\n")
 
-    def test_a_file_that_is_removed_is_written_again_after_a_restart_of_the_host(
+    def test_removed_environment_file_is_written_again_after_a_restart_of_the_host(
         self, simulator: Simulator, jobs: Jobs, tmp_path: Path
     ) -> None:
         """As at every full re-read."""
@@ -164,7 +174,7 @@ class TestWatch:
 
 
 @pytest.mark.skipif(not os.path.exists("/bin/sh"), reason="needs a shell")
-def test_a_shell_reads_the_file(simulator: Simulator, tmp_path: Path) -> None:
+def test_shell_reads_the_environment_file(simulator: Simulator, tmp_path: Path) -> None:
     import subprocess
 
     file = tmp_path / "file"

@@ -22,27 +22,29 @@ def template(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_text_is_printed(template: Path, simulator: Simulator) -> None:
+def test_config_render_prints_the_text_of_the_template(template: Path, simulator: Simulator) -> None:
     assert run("config", "render", template, socket=simulator.path) == Result(0, RENDERED, b"")
     result = run("config", "render", template, "-f", "json", socket=simulator.path)
     assert result == Result(0, b'"role web port 8080 none x y $5\\n"\n', b"")
 
 
-def test_stdin_is_a_template(simulator: Simulator) -> None:
+def test_config_render_reads_a_template_from_stdin(simulator: Simulator) -> None:
     assert run("config", "render", "-", socket=simulator.path, stdin=TEMPLATE) == Result(0, RENDERED, b"")
     result = run("config", "render", "-", socket=simulator.path, stdin=b"a\n$")
     assert (result.status, result.stdout) == (8, b"")
     assert result.stderr.startswith("devlxdctl: stdin:2: $ without ${…}\nhint: write ${user.KEY}, ".encode())
 
 
-def test_only_the_keys_of_the_template_are_read(template: Path, simulator: Simulator) -> None:
+def test_config_render_reads_only_the_keys_of_the_template(template: Path, simulator: Simulator) -> None:
     run("config", "render", template, socket=simulator.path)
     keys = ["user.none", "user.port", "user.role"]
     assert sorted(path for _, path, _ in simulator.requests) == [f"/1.0/config/{key}" for key in keys]
 
 
 @pytest.mark.parametrize("text", [b"", b"no newline", b"\0\xff\xfe\r\n\x1b[31m\n"])
-def test_bytes_pass_through(text: bytes, simulator: Simulator, tmp_path: Path) -> None:
+def test_config_render_keeps_the_bytes_of_a_text_without_references(
+    text: bytes, simulator: Simulator, tmp_path: Path
+) -> None:
     assert run("config", "render", "-", socket=simulator.path, stdin=text) == Result(0, text, b"")
     argv = ["config", "render", "-", "-o", str(tmp_path / "file")]
     assert run(*argv, socket=simulator.path, stdin=text) == Result(0, b"", b"")
@@ -50,7 +52,7 @@ def test_bytes_pass_through(text: bytes, simulator: Simulator, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("value", ["${user.port}", "$$", "a\0b\udcff\n", "$user.port ${"])
-def test_values_are_not_expanded_again(value: str, simulator: Simulator) -> None:
+def test_references_in_values_are_not_expanded(value: str, simulator: Simulator) -> None:
     simulator.set({"user.key": value})
     result = run("config", "render", "-", socket=simulator.path, stdin=b"<${user.key}>")
     assert result == Result(0, f"<{value}>".encode("utf-8", "surrogateescape"), b"")
@@ -59,7 +61,9 @@ def test_values_are_not_expanded_again(value: str, simulator: Simulator) -> None
 @pytest.mark.parametrize(
     "key", ["user.with space/and%25", "user.Quote's", "user.a*b?[c]", 'user.q?x=1#h+;"\\<&>ü☃']
 )
-def test_keys_with_unusual_characters(key: str, simulator: Simulator, jobs: Jobs, tmp_path: Path) -> None:
+def test_template_can_name_keys_with_unusual_characters(
+    key: str, simulator: Simulator, jobs: Jobs, tmp_path: Path
+) -> None:
     simulator.set({key: "1", "user.axbyc": "another key"})
     text = f"${{{key}}}\n".encode()
     assert run("config", "render", "-", socket=simulator.path, stdin=text) == Result(0, b"1\n", b"")
@@ -70,7 +74,7 @@ def test_keys_with_unusual_characters(key: str, simulator: Simulator, jobs: Jobs
     wait_for_content(tmp_path / "file", b"2\n")
 
 
-def test_keys_that_are_not_set_are_all_named(simulator: Simulator, tmp_path: Path) -> None:
+def test_config_render_names_all_keys_that_are_not_set(simulator: Simulator, tmp_path: Path) -> None:
     text = b"${user.b} ${user.role} ${user.a} ${user.c:-x}"
     error = b"devlxdctl: user.a, user.b: not set on this instance\n"
     for options in ([], ["-o", str(tmp_path / "file")], ["-o", str(tmp_path / "file"), "--watch"]):
@@ -80,7 +84,9 @@ def test_keys_that_are_not_set_are_all_named(simulator: Simulator, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_optional_prints_nothing_and_leaves_the_file(simulator: Simulator, tmp_path: Path) -> None:
+def test_config_render_with_optional_prints_nothing_and_keeps_the_file(
+    simulator: Simulator, tmp_path: Path
+) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"old")
     argv = ["config", "render", "-", "--optional"]
@@ -100,7 +106,7 @@ def test_optional_prints_nothing_and_leaves_the_file(simulator: Simulator, tmp_p
         (b"a\n${user.role", "2: ${ without } on this line"),
     ],
 )
-def test_bad_templates_are_errors_with_file_and_line_before_any_request(
+def test_invalid_template_is_an_error_with_file_and_line_before_any_request(
     text: bytes, error: str, template: Path, simulator: Simulator, tmp_path: Path
 ) -> None:
     template.write_bytes(text)
@@ -114,14 +120,16 @@ def test_bad_templates_are_errors_with_file_and_line_before_any_request(
 @pytest.mark.parametrize(
     ("name", "status", "problem"), [("nope", 8, "no such file or directory"), (".", 8, "is a directory")]
 )
-def test_a_template_that_cannot_be_read_is_an_error(
+def test_template_that_cannot_be_read_is_an_error(
     name: str, status: int, problem: str, simulator: Simulator
 ) -> None:
     result = run("config", "render", name, socket=simulator.path)
     assert result == Result(status, b"", f"devlxdctl: {name}: {problem}\n".encode())
 
 
-def test_the_file_follows_the_keys(template: Path, simulator: Simulator, jobs: Jobs, tmp_path: Path) -> None:
+def test_rendered_file_follows_the_keys(
+    template: Path, simulator: Simulator, jobs: Jobs, tmp_path: Path
+) -> None:
     file = tmp_path / "file"
     job = jobs.start("config", "render", template, "-o", file, "--watch", "--", "cat", file)
     job.wait_for(RENDERED)
@@ -132,7 +140,7 @@ def test_the_file_follows_the_keys(template: Path, simulator: Simulator, jobs: J
     assert job.stdout().count(b"\n") == 3
 
 
-def test_a_terminal_gets_no_control_characters(simulator: Simulator) -> None:
+def test_rendered_text_on_a_terminal_has_no_control_characters(simulator: Simulator) -> None:
     from tests.support.terminal import Terminal
 
     env = {"DEVLXD_SOCKET": str(simulator.path), "PATH": os.defpath, "PS1": "ready> "}

@@ -36,7 +36,7 @@ def end(job: Job, number: signal.Signals = signal.SIGTERM) -> None:
 
 
 class TestRestart:
-    def test_the_command_gets_the_new_value(self, simulator: Simulator, jobs: Jobs) -> None:
+    def test_restarted_command_gets_the_new_value(self, simulator: Simulator, jobs: Jobs) -> None:
         job = start(jobs, ROLE)
         job.wait_for(b"role web\n")
         simulator.set({"user.role": "db"})
@@ -46,7 +46,7 @@ class TestRestart:
         end(job)
         assert job.stdout() == b"role web\nrole db\nrole cache\n"
 
-    def test_one_update_of_many_keys_is_one_restart(self, simulator: Simulator, jobs: Jobs) -> None:
+    def test_update_of_many_keys_restarts_the_command_once(self, simulator: Simulator, jobs: Jobs) -> None:
         names = [f"user.app.k{number:02d}" for number in range(30)]
         job = start(jobs, "env | grep -c ^USER_APP; exec sleep 1000", patterns=("user.app.*", "user.role"))
         job.wait_for(b"0\n")
@@ -57,7 +57,9 @@ class TestRestart:
         end(job)
         assert job.stdout() == b"0\n30\n0\n30\n"
 
-    def test_a_change_that_does_not_matter_is_no_restart(self, simulator: Simulator, jobs: Jobs) -> None:
+    def test_change_of_another_key_does_not_restart_the_command(
+        self, simulator: Simulator, jobs: Jobs
+    ) -> None:
         job = start(jobs, ROLE)
         job.wait_for(b"role web\n")
         simulator.set({"user.other": "x"})
@@ -66,7 +68,7 @@ class TestRestart:
         job.wait_for(b"role db\n")
         assert job.stdout() == b"role web\nrole db\n"
 
-    def test_changes_while_the_command_ends_are_not_lost(
+    def test_change_while_the_command_is_being_stopped_is_not_lost(
         self, simulator: Simulator, jobs: Jobs, tmp_path: Path
     ) -> None:
         fifo = tmp_path / "fifo"
@@ -81,14 +83,14 @@ class TestRestart:
         job.wait_for(b"role 19\n")
         assert job.stdout().count(b"role") <= 4
 
-    def test_a_command_that_ignores_term_is_killed(self, simulator: Simulator, jobs: Jobs) -> None:
+    def test_command_that_ignores_term_is_killed(self, simulator: Simulator, jobs: Jobs) -> None:
         job = start(jobs, "trap '' TERM; echo role $USER_ROLE; sleep 1000; sleep 1000", "--kill-after", "0.2")
         job.wait_for(b"role web\n")
         simulator.set({"user.role": "db"})
         job.wait_for(b"role db\n")
 
     @pytest.mark.parametrize("trap", ["", "trap '' TERM; "])
-    def test_all_processes_of_its_group_are_stopped_before_the_next_start(
+    def test_processes_of_the_group_are_stopped_before_the_command_starts_again(
         self, trap: str, simulator: Simulator, jobs: Jobs, tmp_path: Path
     ) -> None:
         """The shell itself ends at once. What it has started would keep its port, or here, its lock."""
@@ -103,7 +105,7 @@ class TestRestart:
             job.wait_for(f"locked {value}\n".encode())
         assert job.stdout() == b"locked web\nlocked 1\nlocked 2\n"
 
-    def test_a_stopped_command_is_restarted(self, simulator: Simulator, jobs: Jobs) -> None:
+    def test_command_stopped_by_a_signal_is_restarted(self, simulator: Simulator, jobs: Jobs) -> None:
         job = start(jobs, "echo role $USER_ROLE; kill -STOP $$; exec sleep 1000")
         job.wait_for(b"role web\n")
         simulator.set({"user.role": "db"})
@@ -111,7 +113,9 @@ class TestRestart:
 
 
 class TestSignalOption:
-    def test_the_command_gets_the_signal_and_is_not_restarted(self, simulator: Simulator, jobs: Jobs) -> None:
+    def test_signal_option_signals_the_command_instead_of_restarting_it(
+        self, simulator: Simulator, jobs: Jobs
+    ) -> None:
         code = "trap 'echo hup' HUP; echo role $USER_ROLE; while :; do sleep 0.05; done"
         for name in ("HUP", "SIGHUP", "hup", "1"):
             job = start(jobs, code, "--signal", name)
@@ -123,7 +127,9 @@ class TestSignalOption:
             simulator.set({"user.role": "web"})
 
     @pytest.mark.parametrize("name", ["", "nope", "0", "65", "SIG", "-1"])
-    def test_an_unknown_signal_is_a_usage_error(self, name: str, simulator: Simulator) -> None:
+    def test_signal_option_with_an_unknown_signal_is_a_usage_error(
+        self, name: str, simulator: Simulator
+    ) -> None:
         result = run("config", "run", "--watch", "--signal", name, "--", "true", socket=simulator.path)
         assert (result.status, result.stdout) == (2, b"")
         assert f"'--signal': {name!r} is not a signal, such as HUP".encode() in result.stderr
@@ -139,7 +145,7 @@ class TestSignalOption:
             ),
         ],
     )
-    def test_options_that_do_not_go_together_are_usage_errors(
+    def test_options_of_config_run_that_contradict_are_usage_errors(
         self, options: list[str], problem: bytes, simulator: Simulator
     ) -> None:
         result = run("config", "run", *options, "--", "true", socket=simulator.path)
@@ -160,7 +166,7 @@ class TestEnd:
             ("kill -USR1 $$", -signal.SIGUSR1),
         ],
     )
-    def test_the_program_ends_as_the_command_does(self, code: str, status: int, jobs: Jobs) -> None:
+    def test_config_run_watch_ends_as_its_command_does(self, code: str, status: int, jobs: Jobs) -> None:
         job = start(jobs, code)
         assert (job.wait(LIMIT), job.stdout(), job.stderr()) == (status, b"", b"")
 
@@ -173,7 +179,7 @@ class TestEnd:
             ("/etc/passwd", 126, "permission denied"),
         ],
     )
-    def test_a_command_that_cannot_be_started(
+    def test_command_that_cannot_be_started_exits_126_or_127(
         self, command: str, status: int, problem: str, simulator: Simulator
     ) -> None:
         for watch in ([], ["--watch"]):
@@ -181,7 +187,7 @@ class TestEnd:
             result = run(*argv, socket=simulator.path, env={"PATH": os.defpath})
             assert result == Result(status, b"", f"devlxdctl: {command}: {problem}\n".encode())
 
-    def test_a_command_that_vanishes_ends_the_program_at_the_next_change(
+    def test_command_that_was_deleted_ends_config_run_watch_at_the_next_change(
         self, simulator: Simulator, jobs: Jobs, tmp_path: Path
     ) -> None:
         program = tmp_path / "program"
@@ -194,7 +200,7 @@ class TestEnd:
         assert job.wait(LIMIT) == 127
         assert job.stderr() == f"devlxdctl: {program}: no such file or directory\n".encode()
 
-    def test_a_command_that_ends_by_itself_is_not_started_again(
+    def test_command_that_ends_by_itself_is_not_started_again(
         self, simulator: Simulator, jobs: Jobs, tmp_path: Path
     ) -> None:
         """Not even if a key changes at the same time."""
@@ -221,7 +227,7 @@ class TestPassedSignals:
         assert (job.wait(LIMIT), job.stdout(), job.stderr()) == (7, f"ready\n{name}\n".encode(), b"")
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-    def test_the_program_ends_by_the_signal_that_ends_the_command(
+    def test_config_run_watch_ends_by_the_signal_that_ends_its_command(
         self, number: signal.Signals, jobs: Jobs
     ) -> None:
         job = start(jobs, "echo ready; exec sleep 1000")
@@ -229,7 +235,7 @@ class TestPassedSignals:
         end(job, number)
 
     @pytest.mark.parametrize("name", ["INT", "TERM"])
-    def test_a_signal_while_the_command_is_stopped_for_a_restart_ends_both(
+    def test_signal_while_the_command_is_stopped_for_a_restart_ends_both(
         self, name: str, simulator: Simulator, jobs: Jobs, tmp_path: Path
     ) -> None:
         fifo = tmp_path / "fifo"
@@ -253,7 +259,7 @@ class TestPassedSignals:
         assert job.stdout() == f"ready\nSIGTERM\nSIG{name}\n".encode()
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-    def test_a_signal_before_the_command_is_started_ends_the_program(
+    def test_signal_before_the_command_is_started_ends_config_run_watch(
         self, number: signal.Signals, simulator: Simulator, jobs: Jobs
     ) -> None:
         simulator.switch(False)
@@ -262,7 +268,7 @@ class TestPassedSignals:
         job.kill(number)
         assert (job.wait(LIMIT), job.stdout()) == (-number, b"")
 
-    def test_a_signal_that_is_ignored_stays_ignored(self, simulator: Simulator, jobs: Jobs) -> None:
+    def test_ignored_signal_stays_ignored_by_config_run_watch(self, simulator: Simulator, jobs: Jobs) -> None:
         code = "echo ready; read line </dev/zero; sleep 1000"
         argv = ["config", "run", "user.role", "--watch", "--", "sh", "-c", code]
         job = jobs.start_program("nohup", PROGRAM, *argv)
@@ -273,7 +279,7 @@ class TestPassedSignals:
         job.kill(signal.SIGTERM)
         assert job.wait(LIMIT) == -signal.SIGTERM
 
-    def test_the_command_has_no_blocked_or_ignored_signals_and_no_token(self, jobs: Jobs) -> None:
+    def test_watched_command_has_no_blocked_or_ignored_signals_and_no_token(self, jobs: Jobs) -> None:
         code = "grep -E 'Sig(Blk|Ign)' /proc/self/status; echo ${DEVLXD_BEARER_TOKEN-none} $USER_ROLE"
         job = start(jobs, code, DEVLXD_BEARER_TOKEN="secret")
         assert job.wait(LIMIT) == 0
@@ -281,19 +287,19 @@ class TestPassedSignals:
         printed = job.stdout().decode().replace("0000000180000000", "0" * 16)
         assert printed.split() == ["SigBlk:", "0" * 16, "SigIgn:", "0" * 16, "none", "web"]
 
-    def test_standard_streams_are_those_of_the_program(self, simulator: Simulator) -> None:
+    def test_watched_command_has_the_standard_streams_of_config_run(self, simulator: Simulator) -> None:
         argv = ["config", "run", "user.role", "--watch", "--", "sh", "-c", "cat; echo error >&2"]
         env = {"PATH": os.defpath}
         assert run(*argv, socket=simulator.path, stdin=b"in", env=env) == Result(0, b"in", b"error\n")
 
 
 class TestKeys:
-    def test_a_key_that_is_not_set_is_an_error(self, simulator: Simulator) -> None:
+    def test_config_run_watch_without_a_named_key_is_an_error(self, simulator: Simulator) -> None:
         result = run("config", "run", "user.rol", "--watch", "--", "echo", "run", socket=simulator.path)
         error = b"devlxdctl: user.rol: not set on this instance\nhint: did you mean user.role?\n"
         assert result == Result(6, b"", error)
 
-    def test_a_key_that_is_unset_is_reported_and_the_command_goes_on(
+    def test_key_that_is_unset_is_reported_and_the_command_keeps_running(
         self, simulator: Simulator, jobs: Jobs
     ) -> None:
         job = start(jobs, ROLE, patterns=("user.role", "user.port"))
@@ -305,7 +311,9 @@ class TestKeys:
         job.wait_for(b"role db\n")
         assert job.stdout() == b"role web\nrole db\n"
 
-    def test_optional_keys_come_and_go(self, simulator: Simulator, jobs: Jobs) -> None:
+    def test_optional_keys_are_added_to_and_removed_from_the_environment(
+        self, simulator: Simulator, jobs: Jobs
+    ) -> None:
         code = "echo ${USER_NEW-none}; exec sleep 1000"
         job = start(jobs, code, "--optional", patterns=("user.new",))
         job.wait_for(b"none\n")
@@ -314,7 +322,7 @@ class TestKeys:
         simulator.unset("user.new")
         job.wait_for(b"none\n1\nnone\n")
 
-    def test_values_that_cannot_be_passed_are_an_error_at_the_start(self, simulator: Simulator) -> None:
+    def test_value_that_no_environment_can_have_is_an_error_at_the_start(self, simulator: Simulator) -> None:
         for value, problem in (
             ("a\0b", "user.key: value contains NUL, which a variable cannot"),
             ("x" * 200_000, "USER_KEY: value is too large for an environment"),
@@ -323,7 +331,7 @@ class TestKeys:
             result = run("config", "run", "user.key", "--watch", "--", "echo", "run", socket=simulator.path)
             assert result == Result(8, b"", f"devlxdctl: {problem}\n".encode())
 
-    def test_values_that_cannot_be_passed_are_reported_and_the_command_goes_on(
+    def test_value_that_no_environment_can_have_is_reported_later_and_the_command_keeps_running(
         self, simulator: Simulator, jobs: Jobs
     ) -> None:
         job = start(jobs, ROLE, patterns=("user.role", "user.r*"))
@@ -340,13 +348,15 @@ class TestKeys:
         job.wait_for(b"role cache\n")
         assert job.stdout() == b"role web\nrole db\nrole cache\n"
 
-    def test_prefix_replaces_the_namespace(self, jobs: Jobs) -> None:
+    def test_prefix_option_replaces_the_namespace_in_names(self, jobs: Jobs) -> None:
         job = start(jobs, "echo $APP_ROLE", "--prefix", "APP_")
         assert (job.wait(LIMIT), job.stdout()) == (0, b"web\n")
 
 
 class TestHost:
-    def test_the_command_runs_on_while_the_host_restarts(self, simulator: Simulator, jobs: Jobs) -> None:
+    def test_watched_command_keeps_running_while_the_host_restarts(
+        self, simulator: Simulator, jobs: Jobs
+    ) -> None:
         job = start(jobs, ROLE)
         job.wait_for(b"role web\n")
         for number in range(3):
@@ -354,7 +364,9 @@ class TestHost:
             job.wait_for(f"role {number}\n".encode(), LIMIT)
         assert job.stdout() == b"role web\nrole 0\nrole 1\nrole 2\n"
 
-    def test_the_command_runs_on_while_the_api_is_off(self, simulator: Simulator, jobs: Jobs) -> None:
+    def test_watched_command_keeps_running_while_the_api_is_switched_off(
+        self, simulator: Simulator, jobs: Jobs
+    ) -> None:
         job = start(jobs, ROLE)
         job.wait_for(b"role web\n")
         simulator.switch(False)
@@ -363,7 +375,7 @@ class TestHost:
         job.wait_for(b"role db\n", LIMIT)
         assert job.stdout() == b"role web\nrole db\n"
 
-    def test_no_host_is_an_error_at_once(self, short: Path) -> None:
+    def test_config_run_watch_without_a_socket_fails_at_once(self, short: Path) -> None:
         assert run("config", "run", "--watch", "--", "true", socket=short / "nope").status == 5
 
 
@@ -379,7 +391,9 @@ class TestProcessOne:
         argv = ["config", "run", "user.role", "--watch", "--", "sh", "-c", code]
         return jobs.start_program(*unshare, PROGRAM, *argv)
 
-    def test_it_restarts_its_command_and_reaps_orphans(self, simulator: Simulator, jobs: Jobs) -> None:
+    def test_config_run_watch_as_process_1_restarts_its_command_and_reaps_orphans(
+        self, simulator: Simulator, jobs: Jobs
+    ) -> None:
         orphans = "for i in 1 2 3; do sh -c 'sleep 0.1 & exit'; done"
         count = "grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | grep -c ."
         report = f"{orphans}; sleep 0.5; echo zombies $({count}) parent $PPID"
@@ -396,7 +410,9 @@ class TestProcessOne:
             ("echo ready; exec sleep 1000", signal.SIGINT, 128 + signal.SIGINT),
         ],
     )
-    def test_signals_are_passed_on(self, code: str, number: signal.Signals, status: int, jobs: Jobs) -> None:
+    def test_config_run_watch_as_process_1_passes_signals_on(
+        self, code: str, number: signal.Signals, status: int, jobs: Jobs
+    ) -> None:
         job = self.start(jobs, code)
         job.wait_for(b"ready\n", LIMIT)
         (child,) = Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()
@@ -404,7 +420,7 @@ class TestProcessOne:
         assert job.wait(LIMIT) == status
 
 
-def test_ctrl_c_at_a_terminal_reaches_the_command_once(simulator: Simulator) -> None:
+def test_ctrl_c_at_a_terminal_reaches_the_watched_command_once(simulator: Simulator) -> None:
     env = {"DEVLXD_SOCKET": str(simulator.path), "PATH": os.defpath, "PS1": "ready> "}
     code = "trap 'echo got-int' INT; echo started; sleep 1; sleep 1; echo done"
     with Terminal(["bash", "--norc", "--noprofile"], env) as shell:
@@ -415,7 +431,7 @@ def test_ctrl_c_at_a_terminal_reaches_the_command_once(simulator: Simulator) -> 
     assert re.sub(r"\^C|\r", "", printed).split() == ["got-int", "done"]
 
 
-def test_ctrl_z_at_a_terminal_stops_both_and_fg_continues_both(simulator: Simulator) -> None:
+def test_ctrl_z_at_a_terminal_stops_config_run_watch_and_its_command(simulator: Simulator) -> None:
     env = {"DEVLXD_SOCKET": str(simulator.path), "PATH": os.defpath, "PS1": "ready> "}
     with Terminal(["bash", "--norc", "--noprofile"], env) as shell:
         shell.type(
@@ -431,7 +447,7 @@ def test_ctrl_z_at_a_terminal_stops_both_and_fg_continues_both(simulator: Simula
         shell.until(rb"ready> ")
 
 
-def test_the_program_needs_no_more_memory_after_many_restarts(simulator: Simulator, jobs: Jobs) -> None:
+def test_config_run_watch_needs_no_more_memory_after_many_restarts(simulator: Simulator, jobs: Jobs) -> None:
     code = "import os, time; print(os.environ['USER_ROLE'], flush=True); time.sleep(1000)"
     job = jobs.start("config", "run", "user.role", "--watch", "--", sys.executable, "-S", "-c", code)
     job.wait_for(b"web\n")

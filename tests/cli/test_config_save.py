@@ -31,7 +31,7 @@ def script(path: Path, text: str) -> str:
 class TestOnce:
     @pytest.mark.parametrize("value", ["web", "web\n", "web\n\n", "a\0\udcff\r\n", " "])
     @pytest.mark.parametrize("options", [[], ["-n"]])
-    def test_the_file_has_the_bytes_that_config_get_prints(
+    def test_saved_file_has_the_bytes_that_config_get_prints(
         self, value: str, options: list[str], simulator: Simulator, tmp_path: Path
     ) -> None:
         simulator.set({"user.key": value})
@@ -42,7 +42,7 @@ class TestOnce:
         assert file.read_bytes() == printed
         assert mode_of(file) == 0o600
 
-    def test_json_has_the_path_and_whether_the_content_changed(
+    def test_config_save_in_json_prints_the_path_and_whether_the_content_changed(
         self, simulator: Simulator, tmp_path: Path
     ) -> None:
         command: Argv = ["config", "save", "user.role", tmp_path / "file", "-f", "json"]
@@ -50,7 +50,7 @@ class TestOnce:
             result = run(*command, socket=simulator.path)
             assert result == Result(0, b'{"path":"%b/file","changed":%b}\n' % (bytes(tmp_path), changed), b"")
 
-    def test_equal_content_is_not_touched_but_its_mode_corrected(
+    def test_saved_file_with_equal_content_is_not_written_but_its_mode_is_corrected(
         self, simulator: Simulator, tmp_path: Path
     ) -> None:
         file = tmp_path / "file"
@@ -64,7 +64,7 @@ class TestOnce:
         assert mode_of(file) == 0o640
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-    def test_the_owner_is_set(self, simulator: Simulator, tmp_path: Path) -> None:
+    def test_config_save_sets_the_owner_of_the_file(self, simulator: Simulator, tmp_path: Path) -> None:
         file = tmp_path / "file"
         for owner, expected in (("1:2", (1, 2)), ("root:root", (0, 0)), ("1", (1, os.getegid()))):
             assert (
@@ -87,7 +87,7 @@ class TestOnce:
             (["--"], b"devlxdctl: config save: missing '-- CMD' at the end\n"),
         ],
     )
-    def test_bad_options_are_usage_errors_before_any_request(
+    def test_invalid_options_of_config_save_are_usage_errors_before_any_request(
         self, options: list[str], problem: bytes, simulator: Simulator, tmp_path: Path
     ) -> None:
         result = run("config", "save", "user.role", tmp_path / "file", *options, socket=simulator.path)
@@ -97,7 +97,7 @@ class TestOnce:
         assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize("path", ["", "-"])
-    def test_a_file_name_for_stdout_is_a_usage_error(self, path: str, simulator: Simulator) -> None:
+    def test_config_save_to_stdout_is_a_usage_error(self, path: str, simulator: Simulator) -> None:
         result = run("config", "save", "user.role", path, socket=simulator.path)
         assert (result.status, result.stdout) == (2, b"")
         assert f"{path!r} is not a file name".encode() in result.stderr
@@ -112,7 +112,7 @@ class TestOnce:
             ("fifo", "exists already and is not a regular file"),
         ],
     )
-    def test_a_path_that_cannot_be_written_is_an_error(
+    def test_config_save_to_a_path_that_cannot_be_written_is_an_error(
         self, path: str, problem: str, simulator: Simulator, tmp_path: Path
     ) -> None:
         (tmp_path / "plain").write_bytes(b"")
@@ -122,7 +122,7 @@ class TestOnce:
         assert result == Result(8, b"", f"devlxdctl: {tmp_path}/{path}: {problem}\n".encode())
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-    def test_a_directory_that_others_can_write_to_is_refused(
+    def test_config_save_as_root_into_a_directory_that_others_can_write_to_is_an_error(
         self, simulator: Simulator, tmp_path: Path
     ) -> None:
         (tmp_path / "d").mkdir()
@@ -132,7 +132,7 @@ class TestOnce:
         assert result == Result(8, b"", f"{problem}hint: chmod go-w {tmp_path}/d\n".encode())
         assert list((tmp_path / "d").iterdir()) == []
 
-    def test_a_value_of_100_mb(self, short: Path) -> None:
+    def test_value_of_100_mb_is_saved_completely(self, short: Path) -> None:
         value = "0123456789abcdef" * (100_000_000 // 16)
         with Simulator(short / "sock", Guest(config={"user.key": value})) as simulator:
             result = run("config", "save", "user.key", short / "file", socket=simulator.path, timeout=110)
@@ -141,7 +141,7 @@ class TestOnce:
 
 
 class TestMissingKey:
-    def test_a_key_that_is_not_set_is_an_error_with_similar_keys(
+    def test_saving_a_key_that_is_not_set_is_an_error_with_similar_keys(
         self, simulator: Simulator, tmp_path: Path
     ) -> None:
         for options in ([], ["--watch"]):
@@ -152,7 +152,7 @@ class TestMissingKey:
         assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize("options", [[], ["--watch"], ["--optional", "--watch"]])
-    def test_a_key_that_guests_cannot_read_is_permission_denied(
+    def test_saving_a_key_that_guests_cannot_read_is_permission_denied(
         self, options: list[str], simulator: Simulator, tmp_path: Path
     ) -> None:
         result = run("config", "save", "limits.cpu", tmp_path / "file", *options, socket=simulator.path)
@@ -162,7 +162,9 @@ class TestMissingKey:
             b"hint: guests can read user.* and cloud-init.* keys only\n"
         )
 
-    def test_optional_leaves_the_file_as_it_is(self, simulator: Simulator, tmp_path: Path) -> None:
+    def test_optional_leaves_the_file_unchanged_if_the_key_is_not_set(
+        self, simulator: Simulator, tmp_path: Path
+    ) -> None:
         command: Argv = ["config", "save", "user.nope", tmp_path / "file", "--optional", "-f", "json"]
         unchanged = Result(0, b'{"path":"%b/file","changed":false}\n' % bytes(tmp_path), b"")
         assert run(*command, socket=simulator.path) == unchanged
@@ -171,7 +173,9 @@ class TestMissingKey:
         assert run(*command, socket=simulator.path) == unchanged
         assert (tmp_path / "file").read_bytes() == b"old"
 
-    def test_remove_removes_the_file_and_runs_the_command(self, simulator: Simulator, tmp_path: Path) -> None:
+    def test_remove_option_removes_the_file_and_runs_the_command(
+        self, simulator: Simulator, tmp_path: Path
+    ) -> None:
         (tmp_path / "file").write_bytes(b"old")
         command: Argv = [
             "config",
@@ -191,7 +195,9 @@ class TestMissingKey:
 
 class TestCheck:
     @pytest.mark.parametrize("check", ["grep -q new", "grep -q new {}", "sh -c 'grep -q new \"$1\"' sh '{}'"])
-    def test_the_command_gets_the_new_file(self, check: str, simulator: Simulator, tmp_path: Path) -> None:
+    def test_check_command_gets_the_path_of_the_new_file(
+        self, check: str, simulator: Simulator, tmp_path: Path
+    ) -> None:
         file = tmp_path / "file"
         file.write_bytes(b"old")
         command: Argv = ["config", "save", "user.key", file, "--check", check]
@@ -210,7 +216,7 @@ class TestCheck:
             ("/", "/: permission denied"),
         ],
     )
-    def test_a_check_that_fails_keeps_the_old_file(
+    def test_check_that_fails_keeps_the_old_file(
         self, check: str, problem: str, simulator: Simulator, tmp_path: Path
     ) -> None:
         file = tmp_path / "file"
@@ -221,7 +227,7 @@ class TestCheck:
         assert file.read_bytes() == b"old"
         assert list(tmp_path.iterdir()) == [file]
 
-    def test_its_output_goes_to_stderr_and_it_does_not_get_the_token(
+    def test_check_command_writes_to_stderr_and_does_not_get_the_token(
         self, simulator: Simulator, tmp_path: Path
     ) -> None:
         check = "sh -c 'echo out; echo ${DEVLXD_BEARER_TOKEN-none} >&2; cat'"
@@ -236,7 +242,7 @@ class TestCheck:
 
 
 class TestCommand:
-    def test_the_command_is_run_after_a_change_without_the_token(
+    def test_command_runs_only_after_a_change_and_without_the_token(
         self, simulator: Simulator, tmp_path: Path
     ) -> None:
         file = tmp_path / "file"
@@ -256,7 +262,7 @@ class TestCommand:
             (["/"], 126, "/: permission denied"),
         ],
     )
-    def test_its_exit_status_is_that_of_the_program(
+    def test_config_save_exits_with_the_status_of_its_command(
         self, command: list[str], status: int, problem: str, simulator: Simulator, tmp_path: Path
     ) -> None:
         file = tmp_path / "file"
@@ -267,7 +273,7 @@ class TestCommand:
 
 
 class TestWatch:
-    def test_the_file_follows_the_key(self, simulator: Simulator, jobs: Jobs, tmp_path: Path) -> None:
+    def test_watched_file_follows_the_key(self, simulator: Simulator, jobs: Jobs, tmp_path: Path) -> None:
         file = tmp_path / "file"
         job = jobs.start("config", "save", "user.role", file, "--watch", "-f", "json", "--", "cat", file)
         wait_for_content(file, b"web\n")
@@ -281,7 +287,7 @@ class TestWatch:
         assert (job.wait(LIMIT), job.stderr()) == (-signal.SIGTERM, b"")
         assert list(tmp_path.iterdir()) == [file]
 
-    def test_equal_content_at_the_start_runs_nothing(
+    def test_watch_does_not_run_the_command_for_equal_content_at_the_start(
         self, simulator: Simulator, jobs: Jobs, tmp_path: Path
     ) -> None:
         file = tmp_path / "file"
@@ -294,7 +300,9 @@ class TestWatch:
         job.wait_for(b'"changed":true')
         assert job.stdout().count(b"run\n") == 1
 
-    def test_optional_waits_for_the_key(self, simulator: Simulator, jobs: Jobs, tmp_path: Path) -> None:
+    def test_watch_with_optional_waits_for_the_key(
+        self, simulator: Simulator, jobs: Jobs, tmp_path: Path
+    ) -> None:
         file = tmp_path / "file"
         job = jobs.start("config", "save", "user.new", file, "--watch", "--optional", "-f", "json")
         job.wait_for(b'"changed":false')
@@ -305,7 +313,9 @@ class TestWatch:
         simulator.set({"user.new": "2"})
         wait_for_content(file, b"2\n")
 
-    def test_remove_follows_the_key(self, simulator: Simulator, jobs: Jobs, tmp_path: Path) -> None:
+    def test_watch_with_remove_removes_the_file_while_the_key_is_not_set(
+        self, simulator: Simulator, jobs: Jobs, tmp_path: Path
+    ) -> None:
         file = tmp_path / "file"
         file.write_bytes(b"old")
         jobs.start("config", "save", "user.new", file, "--watch", "--optional", "--remove")
@@ -315,7 +325,7 @@ class TestWatch:
         simulator.unset("user.new")
         wait_for_content(file, None)
 
-    def test_a_key_that_is_unset_is_reported_and_the_file_stays(
+    def test_watch_reports_a_key_that_is_unset_and_keeps_the_file(
         self, simulator: Simulator, jobs: Jobs, tmp_path: Path
     ) -> None:
         file = tmp_path / "file"
@@ -329,7 +339,7 @@ class TestWatch:
         wait_for_content(file, b"db\n")
         assert job.stderr() == text
 
-    def test_a_check_that_fails_is_reported_and_the_next_change_tried(
+    def test_watch_reports_a_check_that_fails_and_tries_the_next_change(
         self, simulator: Simulator, jobs: Jobs, tmp_path: Path
     ) -> None:
         file = tmp_path / "file"
@@ -344,7 +354,7 @@ class TestWatch:
         job.wait_for(text * 2, stderr=True)
         assert file.read_bytes() == b"db\n"
 
-    def test_changes_while_the_command_runs_are_one_run_with_the_last_value(
+    def test_changes_during_the_command_cause_one_run_with_the_last_value(
         self, simulator: Simulator, jobs: Jobs, tmp_path: Path
     ) -> None:
         file, fifo = tmp_path / "file", tmp_path / "fifo"
@@ -368,7 +378,7 @@ class TestWatch:
             (None, "{hook}: no such file or directory\n"),
         ],
     )
-    def test_a_command_that_fails_is_reported_and_ends_nothing(
+    def test_watch_continues_after_a_command_that_fails(
         self, hook: str | None, problem: str, simulator: Simulator, jobs: Jobs, tmp_path: Path
     ) -> None:
         file, path = tmp_path / "file", str(tmp_path / "hook")
@@ -382,7 +392,7 @@ class TestWatch:
         assert file.read_bytes() == b"db\n"
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-    def test_a_signal_ends_it_while_the_command_hangs(
+    def test_signal_ends_watch_while_its_command_hangs(
         self, number: signal.Signals, jobs: Jobs, tmp_path: Path
     ) -> None:
         fifo = tmp_path / "fifo"
@@ -395,7 +405,7 @@ class TestWatch:
         fifo.write_text("")  # the command lives on
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-    def test_a_signal_during_the_check_removes_the_temporary_file(
+    def test_signal_during_the_check_removes_the_temporary_file(
         self, number: signal.Signals, jobs: Jobs, tmp_path: Path
     ) -> None:
         fifo = tmp_path / "fifo"
@@ -410,7 +420,7 @@ class TestWatch:
         assert job.wait(LIMIT) == -number
         assert list(directory.iterdir()) == []
 
-    def test_the_file_is_written_again_when_its_directory_is_back(
+    def test_watched_file_is_written_again_when_its_directory_exists_again(
         self, simulator: Simulator, jobs: Jobs, tmp_path: Path
     ) -> None:
         directory = tmp_path / "d"
@@ -425,7 +435,7 @@ class TestWatch:
         simulator.set({"user.role": "cache"})
         wait_for_content(directory / "file", b"cache\n")
 
-    def test_two_programs_for_one_file_with_the_same_key_do_not_disturb_each_other(
+    def test_two_watches_of_one_key_can_write_the_same_file(
         self, simulator: Simulator, jobs: Jobs, tmp_path: Path
     ) -> None:
         directory = tmp_path / "d"
@@ -447,7 +457,7 @@ class TestWatch:
             assert printed == sorted(printed)
         assert list(directory.iterdir()) == [file]
 
-    def test_two_programs_for_one_file_with_different_keys_leave_one_whole_content(
+    def test_two_watches_of_different_keys_leave_one_complete_content_in_the_same_file(
         self, simulator: Simulator, jobs: Jobs, tmp_path: Path
     ) -> None:
         directory = tmp_path / "d"
@@ -468,7 +478,7 @@ class TestWatch:
 
 
 class TestHost:
-    def test_a_change_while_the_host_restarts_is_not_lost(
+    def test_saved_file_gets_a_change_made_while_the_host_restarts(
         self, simulator: Simulator, jobs: Jobs, tmp_path: Path
     ) -> None:
         file = tmp_path / "file"
@@ -480,7 +490,7 @@ class TestHost:
         job.wait_for(b"2\n")
         assert job.stdout() == b"web\n0\n1\n2\n"
 
-    def test_a_change_while_the_api_is_switched_off_is_not_lost(
+    def test_saved_file_gets_a_change_made_while_the_api_is_switched_off(
         self, simulator: Simulator, jobs: Jobs, tmp_path: Path
     ) -> None:
         file = tmp_path / "file"
@@ -495,7 +505,7 @@ class TestHost:
         assert job.stdout() == b"web\n0\n1\n2\n"
 
     @pytest.mark.parametrize("trouble", ["restart", "switched off"])
-    def test_the_host_can_be_unavailable_while_the_command_and_the_check_run(
+    def test_check_and_command_run_while_the_host_is_unavailable(
         self, trouble: str, simulator: Simulator, jobs: Jobs, tmp_path: Path
     ) -> None:
         file = tmp_path / "file"
@@ -519,7 +529,7 @@ class TestHost:
             pass
         wait_for_content(file, b"cache\n")
 
-    def test_no_host_is_an_error_at_once(self, short: Path, tmp_path: Path) -> None:
+    def test_config_save_without_a_socket_fails_at_once(self, short: Path, tmp_path: Path) -> None:
         for options in ([], ["--watch"]):
             result = run("config", "save", "user.role", tmp_path / "file", *options, socket=short / "nope")
             assert (result.status, result.stdout) == (5, b"")

@@ -14,7 +14,7 @@ from tests.support.program import Result, failure, run
 
 
 class TestPerChange:
-    def test_the_command_gets_the_change(self, simulator: Simulator, jobs: Jobs) -> None:
+    def test_command_of_config_watch_gets_the_change(self, simulator: Simulator, jobs: Jobs) -> None:
         variables = "$DEVLXD_ACTION $DEVLXD_KEY ${DEVLXD_VALUE-unset} ${DEVLXD_OLD_VALUE-unset}"
         code = f'echo "{variables} ${{DEVLXD_BEARER_TOKEN-unset}} $1"; cat; echo .'
         argv = ["config", "watch", "user.role", "--count", "2", "--", "sh", "-c", code, "sh", "a  b"]
@@ -30,7 +30,7 @@ class TestPerChange:
             "removed\tuser.role\t\tdb\nremoved user.role unset db unset a  b\n.\n"
         )
 
-    def test_changes_while_the_command_runs_are_one_with_the_last_value(
+    def test_changes_during_a_command_become_one_with_the_last_value(
         self, simulator: Simulator, jobs: Jobs, tmp_path: Path
     ) -> None:
         fifo = tmp_path / "fifo"
@@ -58,7 +58,7 @@ class TestPerChange:
             (["/"], "/: permission denied"),
         ],
     )
-    def test_a_command_that_fails_is_reported_and_ends_nothing(
+    def test_config_watch_continues_after_a_command_that_fails(
         self, command: list[str], problem: str, simulator: Simulator, jobs: Jobs
     ) -> None:
         job = jobs.start("config", "watch", "user.role", "--count", "1", "--", *command)
@@ -68,21 +68,19 @@ class TestPerChange:
         assert job.wait(LIMIT) == 0
         assert job.stderr() == line * 2
 
-    def test_values_that_do_not_fit_into_an_environment_are_on_stdin(
-        self, simulator: Simulator, jobs: Jobs
-    ) -> None:
+    def test_values_that_no_environment_can_have_are_on_stdin(self, simulator: Simulator, jobs: Jobs) -> None:
         simulator.set({"user.role": "x" * 500_000})
         code = "wc -c; echo ${DEVLXD_VALUE-unset} $DEVLXD_KEY"
         job = jobs.start("config", "watch", "user.role", "-q", "--", "sh", "-c", code)
         assert job.wait_for(b"unset user.role").split() == [b"500000", b"unset", b"user.role"]
 
-    def test_a_signal_ends_it_while_the_command_runs(self, jobs: Jobs) -> None:
+    def test_signal_ends_config_watch_while_its_command_runs(self, jobs: Jobs) -> None:
         job = jobs.start("config", "watch", "user.role", "--", "sh", "-c", "kill -TERM $PPID")
         assert job.wait(LIMIT) == -signal.SIGTERM
 
 
 class TestBatch:
-    def test_one_update_is_one_run_with_its_changes_as_json_lines(
+    def test_batch_runs_the_command_once_for_an_update_with_its_changes_as_json_lines(
         self, simulator: Simulator, jobs: Jobs
     ) -> None:
         variables = "${DEVLXD_KEY-unset} ${DEVLXD_ACTION-unset} ${DEVLXD_BEARER_TOKEN-unset}"
@@ -106,14 +104,16 @@ class TestBatch:
             '{"key":"user.x","value":"a\\nb","old_value":null,"action":"added"}',
         ]
 
-    def test_changes_are_printed_as_without_it(self, simulator: Simulator, jobs: Jobs) -> None:
+    def test_batch_prints_the_same_changes_as_config_watch_without_it(
+        self, simulator: Simulator, jobs: Jobs
+    ) -> None:
         job = jobs.start("config", "watch", "user.role", "--batch", "--count", "1", "--", "true")
         job.wait_for(b"initial")
         simulator.set({"user.role": "db"})
         assert job.wait(LIMIT) == 0
         assert job.stdout() == b"initial\tuser.role\tweb\t\nchanged\tuser.role\tdb\tweb\n"
 
-    def test_changes_while_the_command_runs_are_one_run(
+    def test_changes_during_a_batch_command_cause_one_run(
         self, simulator: Simulator, jobs: Jobs, tmp_path: Path
     ) -> None:
         fifo = tmp_path / "fifo"
@@ -130,14 +130,14 @@ class TestBatch:
         assert job.stdout() == b"run 1\nrun 3\n"
 
     @pytest.mark.parametrize(("argv", "line"), [([], "user.port and 1 more"), (["user.role"], "user.role")])
-    def test_a_command_that_fails_is_reported(self, argv: list[str], line: str, jobs: Jobs) -> None:
+    def test_batch_command_that_fails_is_reported(self, argv: list[str], line: str, jobs: Jobs) -> None:
         patterns = argv or ["user.role", "user.port"]
         job = jobs.start("config", "watch", *patterns, "--batch", "-q", "--", "sh", "-c", "exit 3")
         error = f"devlxdctl: {line}: sh failed with exit status 3\n".encode()
         job.wait_for(b"\n", stderr=True)
         assert job.stderr() == error
 
-    def test_it_needs_a_command(self, simulator: Simulator) -> None:
+    def test_batch_without_a_command_is_a_usage_error(self, simulator: Simulator) -> None:
         expected = failure(
             2, "config watch: --batch needs -- CMD", "see the help: devlxdctl config watch --help"
         )
@@ -147,7 +147,7 @@ class TestBatch:
 
 class TestChangesOnly:
     @pytest.mark.parametrize("options", [[], ["--batch"]])
-    def test_initial_values_are_neither_printed_nor_given_to_the_command(
+    def test_changes_only_omits_initial_values_from_output_and_command(
         self, options: list[str], simulator: Simulator, jobs: Jobs
     ) -> None:
         argv = ["config", "watch", "user.role", "--changes-only", "--count", "1", *options]
@@ -165,7 +165,9 @@ class TestChangesOnly:
             "changed\tuser.role\tcache\tdb",
         )
 
-    def test_quiet_prints_nothing_and_counts(self, simulator: Simulator, jobs: Jobs) -> None:
+    def test_quiet_config_watch_prints_nothing_and_counts_changes(
+        self, simulator: Simulator, jobs: Jobs
+    ) -> None:
         job = jobs.start("config", "watch", "user.role", "-q", "--count", "1")
         wait_until("it listens", lambda: simulator.show()["listeners"] == 1)
         wait_until("the value has been read", lambda: len(simulator.requests) >= 2)
@@ -174,13 +176,13 @@ class TestChangesOnly:
         assert (job.wait(LIMIT), job.stdout(), job.stderr()) == (0, b"", b"")
 
 
-def test_exec_is_not_an_option_any_more(simulator: Simulator) -> None:
+def test_config_watch_has_no_option_exec(simulator: Simulator) -> None:
     result = run("config", "watch", "--exec", "true", socket=simulator.path)
     assert (result.status, result.stdout) == (2, b"")
 
 
 class TestWritingVerbs:
-    """What only the host can do is answered with the command for the host."""
+    """Commands that only the host has print a hint with the command for the host."""
 
     @pytest.mark.parametrize(
         ("argv", "command"),
@@ -196,21 +198,23 @@ class TestWritingVerbs:
             (["edit", "x"], "lxc config edit INSTANCE"),
         ],
     )
-    def test_the_hint_is_the_command_of_the_host(
+    def test_writing_config_is_a_usage_error_with_the_command_for_the_host(
         self, argv: list[str], command: str, simulator: Simulator
     ) -> None:
         error = f"devlxdctl: config: guests can only read config keys\nhint: on the host: {command}\n"
         assert run("config", *argv, socket=simulator.path) == Result(2, b"", error.encode())
         assert simulator.requests == []
 
-    def test_it_is_that_of_incus_where_the_host_is_incus(self, short: Path) -> None:
+    def test_writing_config_on_incus_has_the_command_of_incus_as_hint(self, short: Path) -> None:
         (short / "incus").mkdir()
         for argv in (["--socket", f"{short}/incus/sock", "config", "set", "user.role", "db"],):
             result = run(*argv)
             assert result.stderr.endswith(b"hint: on the host: incus config set INSTANCE user.role db\n")
 
     @pytest.mark.parametrize("option", ["--help", "-h", "-x"])
-    def test_options_make_no_difference(self, option: str, simulator: Simulator) -> None:
+    def test_writing_config_with_options_is_the_same_usage_error(
+        self, option: str, simulator: Simulator
+    ) -> None:
         result = run("config", "set", option, socket=simulator.path)
         assert (result.status, result.stdout) == (2, b"")
         assert b"guests can only read config keys" in result.stderr

@@ -36,7 +36,7 @@ def environment(request: pytest.FixtureRequest, locales: Path) -> dict[str, str]
     return {"LC_ALL": request.param, "LOCPATH": str(locales), "PATH": os.defpath}
 
 
-def test_the_locale_is_not_utf8(locales: Path) -> None:
+def test_locale_of_these_tests_is_not_utf8(locales: Path) -> None:
     env = {"LC_ALL": "en_US.ISO-8859-1", "LOCPATH": str(locales)}
     done = subprocess.run(["locale", "charmap"], env=env, capture_output=True, check=True)
     assert (done.stdout, done.stderr) == (b"ISO-8859-1\n", b"")

@@ -53,7 +53,7 @@ class TestRender:
             (Template("<${user.role}>"), "<web>"),
         ],
     )
-    def test_the_text_of_each_content(
+    def test_render_returns_the_text_of_each_kind_of_content(
         self, content: ConfigValue | EnvironmentFile | Template, text: str, client: Client
     ) -> None:
         assert client.render(content) == text
@@ -67,7 +67,7 @@ class TestRender:
             Template("${user.role} ${user.nope}"),
         ],
     )
-    def test_a_key_that_is_not_set_is_not_found(
+    def test_render_raises_not_found_for_a_key_that_is_not_set(
         self, content: ConfigValue | EnvironmentFile | Template, client: Client, tmp_path: Path
     ) -> None:
         with pytest.raises(NotFound, match=r"^user\.nope: not set on this instance$"):
@@ -77,14 +77,16 @@ class TestRender:
         with pytest.raises(NotFound, match=r"^user\.nope: not set on this instance$"):
             next(client.watch_file(content, tmp_path / "file"))
 
-    def test_optional_is_none_unless_variables_are_left(self, client: Client) -> None:
+    def test_render_with_optional_returns_none_unless_variables_are_left(self, client: Client) -> None:
         assert client.render(ConfigValue("user.nope"), optional=True) is None
         assert client.render(Template("${user.nope}"), optional=True) is None
         assert client.render(EnvironmentFile(["user.nope", "user.none.*"]), optional=True) is None
         found = client.render(EnvironmentFile(["user.nope", "user.role"]), optional=True)
         assert found == "USER_ROLE='web'\n"
 
-    def test_a_key_that_guests_cannot_read_is_permission_denied(self, client: Client, tmp_path: Path) -> None:
+    def test_render_raises_permission_denied_for_a_key_that_guests_cannot_read(
+        self, client: Client, tmp_path: Path
+    ) -> None:
         content = ConfigValue("limits.cpu")
         with pytest.raises(PermissionDenied):
             client.render(content, optional=True)
@@ -93,7 +95,7 @@ class TestRender:
 
 
 class TestSaveFile:
-    def test_the_result_says_whether_the_content_changed(self, client: Client, tmp_path: Path) -> None:
+    def test_save_file_returns_whether_the_content_changed(self, client: Client, tmp_path: Path) -> None:
         file = tmp_path / "file"
         for changed in (True, False):
             assert client.save_file(ConfigValue("user.role"), file) == SavedFile(str(file), changed)
@@ -103,21 +105,21 @@ class TestSaveFile:
         )
         assert (file.read_text(), stat.S_IMODE(file.stat().st_mode)) == ("web\n", 0o644)
 
-    def test_an_unknown_owner_is_an_error_before_any_request(
+    def test_save_file_rejects_an_unknown_owner_before_any_request(
         self, client: Client, simulator: Simulator
     ) -> None:
         with pytest.raises(InvalidRequest, match="nope: no such user"):
             client.save_file(ConfigValue("user.role"), "/nowhere/file", FileOptions(owner="nope"))
         assert simulator.requests == []
 
-    def test_what_the_check_raises_is_raised(self, client: Client, tmp_path: Path) -> None:
+    def test_save_file_raises_what_its_check_raises(self, client: Client, tmp_path: Path) -> None:
         with pytest.raises(BadData, match=r"^check: rejected$"):
             client.save_file(ConfigValue("user.role"), tmp_path / "file", FileOptions(check=reject))
         assert list(tmp_path.iterdir()) == []
 
 
 class TestWatchFile:
-    def test_results_are_the_first_and_those_that_changed_the_file(
+    def test_watch_file_yields_the_first_result_and_those_that_changed_the_file(
         self, client: Client, simulator: Simulator, tmp_path: Path
     ) -> None:
         file = tmp_path / "file"
@@ -132,7 +134,7 @@ class TestWatchFile:
         assert next(results) == SavedFile(str(file), True)
         assert file.read_text() == "2\n"
 
-    def test_closing_it_ends_the_stream_of_events(
+    def test_closing_watch_file_ends_the_stream_of_events(
         self, client: Client, simulator: Simulator, tmp_path: Path
     ) -> None:
         results = client.watch_file(ConfigValue("user.role"), tmp_path / "file")
@@ -141,7 +143,7 @@ class TestWatchFile:
         results.close()  # type: ignore[attr-defined]  # a generator
         wait_until("nobody listens", lambda: simulator.show()["listeners"] == 0)
 
-    def test_keys_without_events_and_the_file_itself_are_read_at_the_interval(
+    def test_watch_file_reads_keys_without_events_and_the_file_at_the_interval(
         self, client: Client, simulator: Simulator, tmp_path: Path
     ) -> None:
         file = tmp_path / "file"
@@ -155,7 +157,7 @@ class TestWatchFile:
         file.unlink()
         assert next(results).changed and file.read_text() == "2"
 
-    def test_a_failed_check_is_logged_and_the_same_content_not_tried_again(
+    def test_watch_file_logs_a_failed_check_and_does_not_retry_the_same_content(
         self, client: Client, simulator: Simulator, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         file = tmp_path / "file"
@@ -184,7 +186,7 @@ class TestWatchFile:
             (logging.WARNING, f"{file}: check failed")
         ]
 
-    def test_other_errors_of_the_check_are_raised(self, client: Client, tmp_path: Path) -> None:
+    def test_watch_file_raises_other_errors_of_its_check(self, client: Client, tmp_path: Path) -> None:
         def check(path: str) -> None:
             raise RuntimeError("a bug")
 
@@ -192,7 +194,7 @@ class TestWatchFile:
             next(client.watch_file(ConfigValue("user.role"), tmp_path / "file", FileOptions(check=check)))
         assert list(tmp_path.iterdir()) == []
 
-    def test_a_file_that_cannot_be_written_is_an_error_at_the_start(
+    def test_watch_file_raises_at_the_start_if_the_file_cannot_be_written(
         self, client: Client, tmp_path: Path
     ) -> None:
         with pytest.raises(BadData, match="no such file or directory"):
@@ -200,7 +202,7 @@ class TestWatchFile:
 
 
 class TestWatchBursts:
-    def test_the_first_burst_has_the_values_and_later_ones_the_changes(
+    def test_first_burst_has_the_values_and_later_bursts_have_the_changes(
         self, client: Client, simulator: Simulator
     ) -> None:
         bursts = client.watch_bursts("user.*")
@@ -219,7 +221,7 @@ class TestWatchBursts:
             Change("user.role", "db", "web", "changed"),
         ]
 
-    def test_nothing_is_yielded_without_a_change(self, client: Client, simulator: Simulator) -> None:
+    def test_watch_bursts_yields_nothing_without_a_change(self, client: Client, simulator: Simulator) -> None:
         bursts = client.watch_bursts("user.*", interval=0.05)
         next(bursts)
         before = len(simulator.requests)
@@ -233,7 +235,7 @@ class TestWatchBursts:
         assert [change.value for change in next(bursts).changes] == ["db"]
         thread.join()
 
-    def test_a_named_key_that_is_not_set_is_not_found(self, client: Client) -> None:
+    def test_watch_bursts_raises_not_found_for_a_named_key_that_is_not_set(self, client: Client) -> None:
         with pytest.raises(NotFound) as caught:
             next(client.watch_bursts("user.rol", "user.none.*"))
         assert (str(caught.value), caught.value.hint) == (
@@ -241,10 +243,10 @@ class TestWatchBursts:
             "did you mean user.role?",
         )
 
-    def test_optional_accepts_that(self, client: Client) -> None:
+    def test_watch_bursts_with_optional_accepts_a_named_key_that_is_not_set(self, client: Client) -> None:
         assert next(client.watch_bursts("user.rol", optional=True)).values == {}
 
-    def test_while_a_named_key_is_not_set_changes_are_kept(
+    def test_watch_bursts_keeps_changes_while_a_named_key_is_not_set(
         self, client: Client, simulator: Simulator, caplog: pytest.LogCaptureFixture
     ) -> None:
         bursts = client.watch_bursts("user.role", "user.port")
@@ -265,9 +267,7 @@ class TestWatchBursts:
         ]
         assert [each.value for each in burst.changes if each.key == "user.port"] == [None, "1"]
 
-    def test_continuous_changes_do_not_delay_a_burst_for_ever(
-        self, client: Client, simulator: Simulator
-    ) -> None:
+    def test_burst_ends_although_changes_continue(self, client: Client, simulator: Simulator) -> None:
         ended = threading.Event()
 
         def change() -> None:

@@ -30,7 +30,7 @@ def opens(path: Path | str) -> Path:
         return Path(os.readlink(f"/proc/self/fd/{descriptor}"))
 
 
-def test_the_directory_of_the_path_is_opened(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_directory_of_the_path_is_opened(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (top / "a" / "b").mkdir(parents=True)
     monkeypatch.chdir(top / "a")
     assert opens(top / "a" / "b" / "file") == top / "a" / "b"
@@ -43,7 +43,7 @@ def test_the_directory_of_the_path_is_opened(top: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("target", ["real", "{top}/real", "./real/../real/", "other"])
-def test_links_are_followed(target: str, top: Path) -> None:
+def test_links_in_the_directory_of_the_path_are_followed(target: str, top: Path) -> None:
     (top / "real").mkdir()
     (top / "other").symlink_to("real")
     (top / "link").symlink_to(target.format(top=top))
@@ -73,7 +73,7 @@ def test_directory_of_a_file_system_without_sync_is_accepted() -> None:
         os.close(descriptor)
 
 
-def test_no_descriptor_is_left_open(top: Path) -> None:
+def test_opening_a_directory_leaves_no_descriptor_open(top: Path) -> None:
     (top / "loop").symlink_to("loop")
     before = os.listdir("/proc/self/fd")
     opens(top / "file")
@@ -117,7 +117,7 @@ class TestAsRoot:
         assert caught.value.problem == "other users can write to this directory"
         assert caught.value.hint is None
 
-    def test_the_sticky_bit_and_the_group_root_are_accepted(self, top: Path) -> None:
+    def test_directory_with_the_sticky_bit_or_of_the_group_root_is_accepted(self, top: Path) -> None:
         top.chmod(0o1777)
         (top / "d").mkdir()
         (top / "d").chmod(0o775)
@@ -141,7 +141,7 @@ class TestAsRoot:
         assert caught.value.problem == "unsafe: it belongs to user 0, and user 1 controls the path to it"
 
     @pytest.mark.parametrize("owner", [0, NOBODY])
-    def test_what_belongs_to_others_in_the_directory_of_a_user_is_refused(
+    def test_link_or_directory_of_others_in_the_directory_of_a_user_is_refused(
         self, owner: int, top: Path
     ) -> None:
         """That user can have put it there with a rename."""

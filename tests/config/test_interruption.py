@@ -131,7 +131,7 @@ def test_a_signal_at_any_system_call_leaves_the_old_content_or_the_new(
     assert (leftovers > 5) is (number == signal.SIGKILL)
 
 
-def test_content_is_on_the_disk_before_the_name_and_the_name_before_the_end(
+def test_content_is_synced_before_the_rename_and_the_rename_before_the_end(
     tmp_path: Path, directory: Path
 ) -> None:
     """So a power failure leaves the old content or the new."""

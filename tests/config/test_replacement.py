@@ -48,7 +48,7 @@ def file(tmp_path: Path) -> Iterator[Path]:
 
 class TestNewContent:
     @pytest.mark.parametrize("data", [b"", b"x", b"\0\xff\n", b"line\n" * 100_000])
-    def test_a_new_file_has_the_content(self, data: bytes, file: Path) -> None:
+    def test_new_file_has_the_content(self, data: bytes, file: Path) -> None:
         assert replace(file, data)
         assert file.read_bytes() == data
 
@@ -61,7 +61,9 @@ class TestNewContent:
 
     @pytest.mark.parametrize("mode", [0o600, 0o644, 0o777, 0o400, 0o000])
     @pytest.mark.parametrize("umask", [0o000, 0o077, 0o777])
-    def test_the_mode_does_not_depend_on_the_umask(self, mode: int, umask: int, file: Path) -> None:
+    def test_mode_of_a_replaced_file_does_not_depend_on_the_umask(
+        self, mode: int, umask: int, file: Path
+    ) -> None:
         before = os.umask(umask)
         try:
             assert replace(file, mode=mode)
@@ -70,7 +72,7 @@ class TestNewContent:
         assert mode_of(file) == mode
 
     @pytest.mark.usefixtures("root")
-    def test_the_owner_is_set(self, file: Path) -> None:
+    def test_owner_of_a_new_file_is_set(self, file: Path) -> None:
         assert replace(file, owner=Owner(DAEMON, NOBODY))
         assert owner_of(file) == (DAEMON, NOBODY)
 
@@ -136,7 +138,7 @@ def mode_of_descriptor(descriptor: int) -> int:
 
 
 class TestEqualContent:
-    def test_the_file_is_not_touched(self, file: Path) -> None:
+    def test_file_with_equal_content_is_not_touched(self, file: Path) -> None:
         replace(file)
         os.utime(file, ns=(1, 2))
         before = file.lstat()
@@ -149,7 +151,7 @@ class TestEqualContent:
         )
 
     @pytest.mark.parametrize("mode", [0o600, 0o644, 0o400])
-    def test_the_mode_is_corrected(self, mode: int, file: Path) -> None:
+    def test_wrong_mode_of_a_file_with_equal_content_is_corrected(self, mode: int, file: Path) -> None:
         replace(file, mode=0o640)
         os.utime(file, ns=(1, 2))
         before = file.lstat()
@@ -158,7 +160,7 @@ class TestEqualContent:
         assert (file.lstat().st_ino, file.lstat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
     @pytest.mark.usefixtures("root")
-    def test_the_owner_is_corrected(self, file: Path) -> None:
+    def test_wrong_owner_of_a_file_with_equal_content_is_corrected(self, file: Path) -> None:
         replace(file)
         before = file.lstat().st_ino
         assert not replace(file, owner=Owner(DAEMON, NOBODY), mode=0o640)
@@ -208,7 +210,7 @@ class TestEqualContent:
         other.unlink()
 
     @pytest.mark.parametrize("old", [b"ne", b"neW", b"new ", b""])
-    def test_similar_content_is_other_content(self, old: bytes, file: Path) -> None:
+    def test_file_with_similar_content_is_replaced(self, old: bytes, file: Path) -> None:
         file.write_bytes(old)
         assert replace(file)
         assert file.read_bytes() == b"new"
@@ -237,7 +239,7 @@ class TestWhatIsAtThePath:
         assert (tmp_path / "other").read_bytes() == b"old"
 
     @pytest.mark.parametrize("kind", ["directory", "fifo", "link to a directory", "socket"])
-    def test_what_is_no_file_is_refused(self, kind: str, short: Path) -> None:
+    def test_path_of_anything_but_a_file_or_link_is_refused(self, kind: str, short: Path) -> None:
         path = short / "file"
         if kind == "directory":
             path.mkdir()
@@ -264,7 +266,7 @@ class TestWhatIsAtThePath:
         assert (tmp_path / "file").is_symlink()
 
     @pytest.mark.parametrize("name", ["", ".", "..", "file/", "a/.", "/"])
-    def test_what_is_no_file_name_is_refused(
+    def test_path_without_a_file_name_is_refused(
         self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
@@ -272,7 +274,7 @@ class TestWhatIsAtThePath:
             replace(name)
         assert list(tmp_path.iterdir()) == []
 
-    def test_a_name_with_nul_is_refused(self, tmp_path: Path) -> None:
+    def test_path_with_nul_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(InvalidRequest, match="not a valid file name"):
             replace(f"{tmp_path}/a\0b")
 
@@ -297,7 +299,7 @@ class TestCheck:
         assert replace(file, mode=0o640, check=check)
         assert seen == [(b"new", 0o640, b"old", True)]
 
-    def test_what_the_check_raises_keeps_the_old_file(self, file: Path) -> None:
+    def test_error_of_the_check_keeps_the_old_file(self, file: Path) -> None:
         file.write_bytes(b"old")
 
         def check(temporary: str) -> None:
@@ -307,7 +309,7 @@ class TestCheck:
             replace(file, check=check)
         assert file.read_bytes() == b"old"
 
-    def test_equal_content_is_not_checked(self, file: Path) -> None:
+    def test_check_is_not_called_for_equal_content(self, file: Path) -> None:
         replace(file)
 
         def check(temporary: str) -> None:
@@ -397,16 +399,16 @@ def _error_of(code: str) -> str:
 
 
 class TestRemoval:
-    def test_a_file_is_removed(self, file: Path) -> None:
+    def test_removal_removes_a_file(self, file: Path) -> None:
         file.write_bytes(b"old")
         assert remove_file(str(file))
         assert not file.exists()
 
     @pytest.mark.parametrize("path", ["file", "nope/file"])
-    def test_removing_nothing_is_no_change(self, path: str, tmp_path: Path) -> None:
+    def test_removal_of_a_missing_file_is_not_a_change(self, path: str, tmp_path: Path) -> None:
         assert not remove_file(f"{tmp_path}/{path}")
 
-    def test_a_link_is_removed_and_its_target_stays(self, tmp_path: Path) -> None:
+    def test_removal_removes_a_link_and_not_its_target(self, tmp_path: Path) -> None:
         (tmp_path / "target").write_bytes(b"old")
         (tmp_path / "file").symlink_to("target")
         assert remove_file(str(tmp_path / "file"))
@@ -423,7 +425,7 @@ class TestOwner:
             ("4000000000", Owner(4_000_000_000)),
         ],
     )
-    def test_names_and_numbers_are_found(self, text: str, owner: Owner) -> None:
+    def test_owner_can_be_given_by_name_or_number(self, text: str, owner: Owner) -> None:
         assert find_owner(text) == owner
 
     @pytest.mark.parametrize(
@@ -441,6 +443,6 @@ class TestOwner:
             ("²", "²: no such user"),
         ],
     )
-    def test_an_unknown_owner_is_an_error(self, text: str, problem: str) -> None:
+    def test_owner_that_does_not_exist_is_an_error(self, text: str, problem: str) -> None:
         with pytest.raises(InvalidRequest, match=problem):
             find_owner(text)

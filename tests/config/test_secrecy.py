@@ -61,7 +61,7 @@ def test_another_user_never_reads_a_file_of_mode_0600(umask: int, owner: Owner, 
 
 
 @pytest.mark.usefixtures("root")
-def test_the_racing_reader_finds_a_window(short: Path) -> None:
+def test_racing_reader_would_notice_a_file_that_is_readable_for_a_moment(short: Path) -> None:
     """The proof that the test above can fail: a file that gets its mode after its content is read."""
     directory, end = short / "d", short / "end"
     directory.mkdir()

@@ -72,7 +72,7 @@ def test_values_are_inserted_unchanged(value: str) -> None:
         ("${ user.role }", 1, " user.role  is not a key that guests can read"),
     ],
 )
-def test_anything_else_with_a_dollar_sign_is_an_error_with_its_line(
+def test_other_dollar_sign_in_a_template_is_an_error_with_its_line(
     text: str, place: int, problem: str
 ) -> None:
     with pytest.raises(BadData) as caught:
@@ -81,7 +81,7 @@ def test_anything_else_with_a_dollar_sign_is_an_error_with_its_line(
     assert caught.value.hint is not None
 
 
-def test_required_and_optional_keys() -> None:
+def test_template_lists_required_and_optional_keys() -> None:
     template = Template("${user.b} ${user.a} ${user.b:-x} ${user.d:-} ${user.c:-y} ${user.a}")
     assert (template.required, template.optional) == (["user.a", "user.b"], ["user.c", "user.d"])
 

@@ -99,14 +99,16 @@ def installed(guest: DaemonHost, first_installation: Result) -> DaemonHost:
     return guest
 
 
-def test_one_apt_command_installs_it_with_python(guest: DaemonHost, first_installation: Result) -> None:
+def test_one_apt_command_installs_the_package_with_python(
+    guest: DaemonHost, first_installation: Result
+) -> None:
     version = run(guest, "dpkg-query", "-W", "-f", "${Version}", "devlxdctl").stdout
     assert run(guest, "devlxdctl", "--version") == Result(0, b"devlxdctl " + version + b"\n", b"")
     assert run(guest, "devlxdctl", "config", "get", "user.role") == Result(0, b"tab-value\n", b"")
     assert b'"instance_type":"container"' in run(guest, "devlxdctl", "-f", "json", "state").stdout
 
 
-def test_all_its_modules_are_compiled_and_running_it_writes_nothing(installed: DaemonHost) -> None:
+def test_package_compiles_all_modules_and_running_it_writes_nothing(installed: DaemonHost) -> None:
     tag = run(installed, "python3", "-c", "import sys; print(sys.implementation.cache_tag)").stdout.decode()
     count = f"find {PRIVATE} -name '*.py' | wc -l; find {PRIVATE} -name '*.{tag.strip()}.pyc' | wc -l"
     modules, compiled = run(installed, "sh", "-c", count).stdout.split()
@@ -117,7 +119,7 @@ def test_all_its_modules_are_compiled_and_running_it_writes_nothing(installed: D
     assert run(installed, "sh", "-c", _FILES).stdout == before
 
 
-def test_a_change_of_python_compiles_its_modules_again(installed: DaemonHost) -> None:
+def test_change_of_python_compiles_the_modules_of_the_package_again(installed: DaemonHost) -> None:
     compiled = f"find {PRIVATE} -name '*.pyc' | sort"
     before = run(installed, "sh", "-c", compiled).stdout
     run(installed, "py3clean", "-p", "devlxdctl")
@@ -127,7 +129,7 @@ def test_a_change_of_python_compiles_its_modules_again(installed: DaemonHost) ->
     assert run(installed, "sh", "-c", compiled).stdout == before
 
 
-def test_other_modules_in_the_guest_do_not_replace_its_own(installed: DaemonHost) -> None:
+def test_modules_in_the_guest_do_not_replace_those_of_the_package(installed: DaemonHost) -> None:
     script = (
         "mkdir -p /root/other /root/.local/lib/python3/site-packages && cd /root/other &&"
         " echo 'raise SystemExit(99)' | tee click.py requests.py json.py sitecustomize.py >/dev/null &&"
@@ -140,14 +142,14 @@ def test_other_modules_in_the_guest_do_not_replace_its_own(installed: DaemonHost
     assert run(installed, "sh", "-c", script) == Result(0, b"tab-value\n", b"")
 
 
-def test_its_man_pages_are_found(installed: DaemonHost) -> None:
+def test_man_finds_the_man_pages_of_the_package(installed: DaemonHost) -> None:
     assert run(installed, "man", "-w", "devlxdctl").stdout == b"/usr/share/man/man1/devlxdctl.1.gz\n"
     assert b"devlxdctl config get" in run(installed, "man", "devlxdctl-config-get").stdout
     assert run(installed, "whatis", "devlxdctl").stdout.startswith(b"devlxdctl (1)")
 
 
 @pytest.mark.parametrize("shell", _SHELLS)
-def test_tab_completes_a_key(installed: DaemonHost, shell: str) -> None:
+def test_shells_complete_a_key_after_installation(installed: DaemonHost, shell: str) -> None:
     if shell == "fish":
         run(installed, "apt-get", "install", "-y", "--no-install-recommends", "fish")
     name, text = _SHELLS[shell]
@@ -161,7 +163,7 @@ def test_tab_completes_a_key(installed: DaemonHost, shell: str) -> None:
         terminal.until(b"tab-value")
 
 
-def test_its_units_are_neither_enabled_nor_started(guest: DaemonHost, first_installation: Result) -> None:
+def test_installation_neither_enables_nor_starts_units(guest: DaemonHost, first_installation: Result) -> None:
     run(guest, "dpkg", "--purge", "devlxdctl")
     run(guest, "dpkg", "-i", push(guest, deb()))
     assert states(guest) == [["disabled", "inactive"]] * 2
@@ -191,7 +193,7 @@ def newer(package: Path, directory: Path) -> Path:
     return result
 
 
-def test_an_upgrade_keeps_what_is_enabled_and_running(installed: DaemonHost, tmp_path: Path) -> None:
+def test_upgrade_keeps_units_enabled_and_running(installed: DaemonHost, tmp_path: Path) -> None:
     run(installed, "systemctl", "enable", "--now", UNITS[0])
     since = properties(installed, UNITS[0], "ActiveEnterTimestampMonotonic")
     for package in (deb(), newer(deb(), tmp_path)):
@@ -202,7 +204,7 @@ def test_an_upgrade_keeps_what_is_enabled_and_running(installed: DaemonHost, tmp
     run(installed, "dpkg", "-i", push(installed, deb()))
 
 
-def test_an_upgrade_restarts_the_unit_that_stays_running(installed: DaemonHost) -> None:
+def test_upgrade_restarts_the_hold_unit(installed: DaemonHost) -> None:
     if installed.name != "incus":
         pytest.skip("on this host devlxd-ready-hold.service ends: readiness is not supported")
     run(installed, "systemctl", "enable", "--now", UNITS[1])
@@ -215,7 +217,7 @@ def test_an_upgrade_restarts_the_unit_that_stays_running(installed: DaemonHost) 
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_removal_stops_its_units_and_purge_leaves_nothing(installed: DaemonHost, unit: str) -> None:
+def test_removal_stops_the_units_and_purge_leaves_no_file(installed: DaemonHost, unit: str) -> None:
     run(installed, "dpkg", "--purge", "devlxdctl")
     before = run(installed, "sh", "-c", _FILES).stdout.decode().splitlines()
     assert not [line for line in before if "devlxd" in line]

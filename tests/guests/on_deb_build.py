@@ -78,7 +78,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
-def test_another_checkout_gives_the_same_bytes(deb: Path, tmp_path: Path) -> None:
+def test_package_built_in_another_checkout_has_the_same_bytes(deb: Path, tmp_path: Path) -> None:
     env = {"TZ": "Asia/Tokyo", "LC_ALL": "C", "HOME": str(tmp_path)}
     again = build(tmp_path / "another name", umask=0o077, env=env)
     assert again.read_bytes() == deb.read_bytes()
@@ -92,7 +92,9 @@ def test_lintian_reports_no_error_and_no_warning(deb: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_it_holds_the_program_its_dependencies_and_nothing_else(files: dict[str, bytes], site: Path) -> None:
+def test_package_contains_the_program_its_dependencies_and_nothing_else(
+    files: dict[str, bytes], site: Path
+) -> None:
     carried = {
         f"{PRIVATE}/{name}": data
         for name, data in zipapp.contents(site).items()
@@ -116,7 +118,7 @@ def test_it_holds_the_program_its_dependencies_and_nothing_else(files: dict[str,
     assert {name: files[name] for name in carried} == carried
 
 
-def test_its_units_run_its_program(files: dict[str, bytes]) -> None:
+def test_units_of_the_package_run_its_program(files: dict[str, bytes]) -> None:
     for name in ("devlxd-ready", "devlxd-ready-hold"):
         unit = files[f"usr/lib/systemd/system/{name}.service"].decode()
         programs = re.findall(r"^Exec\w+=-?(\S+)", unit, re.MULTILINE)
@@ -133,7 +135,9 @@ def words(text: str) -> str:
     return " ".join(word for word in text.split() if word != ".")
 
 
-def test_its_copyright_file_declares_all_that_it_carries(files: dict[str, bytes], site: Path) -> None:
+def test_copyright_file_of_the_package_declares_all_contained_libraries(
+    files: dict[str, bytes], site: Path
+) -> None:
     declaration = files["usr/share/doc/devlxdctl/copyright"].decode()
     declared = set(re.findall(rf"^Files: {PRIVATE}/(\w+)", declaration, re.MULTILINE))
     private = [name.removeprefix(f"{PRIVATE}/") for name in files if name.startswith(f"{PRIVATE}/")]

@@ -28,7 +28,7 @@ def names(client: StorageClient) -> list[str]:
     return [snapshot["name"] for snapshot in client.send("GET", f"{SNAPSHOTS}?recursion=1").body]
 
 
-def test_default_names_are_numbered(client: StorageClient) -> None:
+def test_snapshots_without_a_name_are_numbered(client: StorageClient) -> None:
     client.run("POST", SNAPSHOTS, {})
     client.run("POST", SNAPSHOTS, {"name": ""})
     assert names(client) == ["data/snap0", "data/snap1"]
@@ -47,18 +47,18 @@ def test_snapshot_has_the_config_of_its_volume_and_its_own_uuid(client: StorageC
     assert entry == {**expected, "name": "data/s1", "content_type": ""}
 
 
-def test_list_is_in_order_of_creation(client: StorageClient) -> None:
+def test_snapshots_are_listed_in_order_of_creation(client: StorageClient) -> None:
     for name in ("b", "c", "a"):
         client.run("POST", SNAPSHOTS, {"name": name})
     assert names(client) == ["data/b", "data/c", "data/a"]
 
 
-def test_name_in_use_is_a_conflict(client: StorageClient) -> None:
+def test_snapshot_name_in_use_is_a_conflict(client: StorageClient) -> None:
     client.run("POST", SNAPSHOTS, {"name": "s1"})
     assert client.send("POST", SNAPSHOTS, {"name": "s1"}) == (409, 'Snapshot "s1" already in use\n')
 
 
-def test_name_with_a_slash_is_invalid(client: StorageClient) -> None:
+def test_snapshot_name_with_a_slash_is_invalid(client: StorageClient) -> None:
     error = 'Invalid volume snapshot name "a/b": Cannot contain slashes\n'
     assert client.send("POST", SNAPSHOTS, {"name": "a/b"}) == (400, error)
 

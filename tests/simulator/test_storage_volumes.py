@@ -191,7 +191,9 @@ def test_volume_name_can_contain_any_character_but_a_slash(name: str, client: St
         ),
     ],
 )
-def test_invalid_creation_is_an_error(body: object, expected: Result, client: StorageClient) -> None:
+def test_invalid_creation_of_a_volume_is_an_error(
+    body: object, expected: Result, client: StorageClient
+) -> None:
     assert client.send("POST", VOLUMES, body) == expected
 
 
@@ -201,7 +203,7 @@ def test_creation_in_an_unknown_pool_is_not_found(client: StorageClient) -> None
 
 
 @pytest.mark.parametrize("size", ["1GiB", "1000MB", "0", "17", "5EiB"])
-def test_valid_size_is_accepted(size: str, client: StorageClient) -> None:
+def test_valid_size_of_a_volume_is_accepted(size: str, client: StorageClient) -> None:
     client.run("POST", VOLUMES, {"name": "a", "config": {"size": size}})
     assert client.send("GET", f"{VOLUMES}/a").body["config"]["size"] == size
 
@@ -263,7 +265,7 @@ def test_put_with_volatile_uuid_replaces_the_config(client: StorageClient) -> No
     assert client.send("GET", f"{VOLUMES}/mine").body == {**MINE, "description": "", "config": config}
 
 
-def test_owner_cannot_be_changed(client: StorageClient) -> None:
+def test_owner_of_a_volume_cannot_be_changed(client: StorageClient) -> None:
     body = {"config": {"volatile.devlxd.owner": "somebody"}}
     assert client.send("PATCH", f"{VOLUMES}/mine", body) == (400, "Volume owner cannot be changed\n")
 

@@ -69,7 +69,7 @@ def test_change_that_is_refused_twice_is_a_conflict(socket_directory: Path) -> N
     assert (caught.value.http_status, len(host.patches)) == (412, 2)
 
 
-def test_loser_of_two_accepted_changes_is_told(slow_host: Host) -> None:
+def test_lost_change_of_two_accepted_ones_is_a_conflict(slow_host: Host) -> None:
     # The host accepts both before it makes the first one, and the second one undoes that.
     first = slow_host.client.set_volume("default", "data", config={"user.a": "1"})
     second = slow_host.client.set_volume("default", "data", config={"user.b": "2"})

@@ -104,7 +104,7 @@ def test_other_size_is_a_usage_error(size: str, host: Host) -> None:
         ("q/v/", [VolumeSource("q", "v")]),
     ],
 )
-def test_source_is_parsed(text: str, sources: list[VolumeSource]) -> None:
+def test_source_of_a_copy_is_parsed(text: str, sources: list[VolumeSource]) -> None:
     assert parse_source(text, "p") == sources
 
 

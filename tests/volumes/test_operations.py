@@ -42,7 +42,9 @@ def test_failed_operation_exits_with_1_and_the_text_of_the_host(change: str, sta
     assert done == (1, b"", f"devlxdctl: {SUBJECTS[change]}: The volume is locked\n".encode())
 
 
-def test_failure_with_status_500_is_no_unavailable_host(start_host: StartHost) -> None:
+def test_operation_that_failed_with_status_500_is_not_reported_as_unavailable_host(
+    start_host: StartHost,
+) -> None:
     host = start_host("operation-fails=Disk is full", pools=VOLUMES_OF_CI)
     operation = host.client.create_volume("default", "new")
     for _ in range(2):  # waiting again has the same result
@@ -91,7 +93,7 @@ def test_interrupt_leaves_the_operation_running_and_prints_its_id(number: int, s
     assert slow_host.count("DELETE", "") == 0
 
 
-def test_restart_of_the_daemon_during_an_operation_is_told_from_success(slow_host: Host) -> None:
+def test_restart_of_the_daemon_during_an_operation_is_not_a_success(slow_host: Host) -> None:
     program = slow_host.start(*CHANGES["create"])
     slow_host.simulator.restart(0.2)
     done = finish(program)
