@@ -61,8 +61,8 @@ GUARDED = {
     "devlxdctl/config/directory.py": [_CONFIG + "test_directory.py"],
     "devlxdctl/config/files.py": [
         _CONFIG + "test_client_files.py",
-        "tests/cli/test_config_render.py::test_optional_prints_nothing_and_leaves_the_file",
-        "tests/cli/test_config_render.py::test_keys_that_are_not_set_are_all_named",
+        "tests/cli/test_config_render.py::test_config_render_with_optional_prints_nothing_and_keeps_the_file",
+        "tests/cli/test_config_render.py::test_config_render_names_all_keys_that_are_not_set",
     ],
     "devlxdctl/http/endpoints.py": [_UNIT + "test_endpoints.py", _UNIT + "test_statuses.py", *_PERMISSIONS],
     "devlxdctl/http/error_mapping.py": [
@@ -115,7 +115,7 @@ OTHERS = {
     ],
     "devlxdctl/config/replacement.py": [_CONFIG + "test_replacement.py", _CONFIG + "test_interruption.py"],
     "devlxdctl/config/template.py": [_CONFIG + "test_template.py"],
-    "devlxdctl/events/bursts.py": [
+    "devlxdctl/config/bursts.py": [
         "tests/cli/test_config_watch_commands.py",
         _CONFIG + "test_client_files.py",
     ],
