@@ -99,8 +99,9 @@ UV_COMPILE := $(VENV)-lock/bin/uv pip compile -q --python $(VENV)-lock pyproject
 lock:
 	rm -rf $(VENV)-lock
 	$(OLDEST) -m venv $(VENV)-lock
-	$(VENV)-lock/bin/pip install -q -e '.[test,audit,dist,docs,fuzz,lock,mutants,release]'
-	{ sed -n '/^#/p' requirements-dev.txt; $(VENV)-lock/bin/pip freeze --exclude-editable; } >requirements-dev.new
+	$(VENV)-lock/bin/pip install -q -e '.[lock]'
+	{ sed -n '/^#/p' requirements-dev.txt; \
+	    $(UV_COMPILE) --universal --upgrade --all-extras --no-annotate --no-header; } >requirements-dev.new
 	mv requirements-dev.new requirements-dev.txt
 	$(UV_COMPILE) --resolution lowest-direct --extra simulator -o $(VENV)-lock/lowest >$(VENV)-lock/log
 	{ sed -n '/^#/p' requirements-oldest.txt; $(UV_COMPILE) --extra simulator --extra test \
