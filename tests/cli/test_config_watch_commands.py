@@ -157,13 +157,14 @@ class TestChangesOnly:
         simulator.set({"user.role": "db"})
         simulator.set({"user.role": "cache"})
         assert job.wait(LIMIT) == 0
-        lines = job.stdout().decode().splitlines()
-        assert len(lines) == 2 and lines[1] == "run"
-        assert lines[0] in (
-            "changed\tuser.role\tdb\tweb",
-            "changed\tuser.role\tcache\tweb",
-            "changed\tuser.role\tcache\tdb",
-        )
+        *changes, last = job.stdout().decode().splitlines()
+        assert last == "run"
+        # How many of the two changes are read as one, or belong to one update, depends on the time.
+        expected = [["changed\tuser.role\tdb\tweb"], ["changed\tuser.role\tcache\tweb"]]
+        expected += [["changed\tuser.role\tcache\tdb"]]
+        if options:
+            expected += [["changed\tuser.role\tdb\tweb", "changed\tuser.role\tcache\tdb"]]
+        assert changes in expected
 
     def test_quiet_config_watch_prints_nothing_and_counts_changes(
         self, simulator: Simulator, jobs: Jobs
