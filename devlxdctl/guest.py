@@ -47,7 +47,8 @@ class GuestSign(NamedTuple):
     """A sign that this is a guest.
 
     * `product`: "LXD" or "Incus", or "" where it can be either of them, or plain LXC.
-    * `evidence`: what shows it, for people: `/dev/.lxd-mounts`."""
+    * `evidence`: what shows it, for people: `/dev/.lxd-mounts`.
+    """
 
     kind: Literal["virtual machine", "container"]
     product: Product | Literal[""]

@@ -73,7 +73,8 @@ class SavedFile(NamedTuple):
     """The result of writing or removing a file.
 
     * `path`: the path as it was given.
-    * `changed`: False if the file already had that content, or did not exist where it would be removed."""
+    * `changed`: False if the file already had that content, or did not exist where it would be removed.
+    """
 
     path: str
     changed: bool

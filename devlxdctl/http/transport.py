@@ -15,7 +15,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote, unquote_to_bytes
 
@@ -70,12 +69,6 @@ class _Adapter(UnixAdapter):  # type: ignore[misc]  # the base is untyped
             return pool
 
 
-@lru_cache(maxsize=8)
-def _url(socket: str) -> str:
-    """The URL that requests-unixsocket uses for `socket`."""
-    return _SCHEME + quote(os.fsencode(socket), safe="")
-
-
 class Transport:
     """The one session, with at most `connections` connections to a socket, all kept alive. Thread-safe."""
 
@@ -98,7 +91,7 @@ class Transport:
 
         `path` is percent-encoded. Raises the exceptions of urllib3 and the operating system.
         """
-        url = _url(socket)
+        url = _SCHEME + quote(os.fsencode(socket), safe="")
         pool: HTTPConnectionPool = self._session.get_adapter(url).get_connection(url)
         return pool.urlopen(
             method,

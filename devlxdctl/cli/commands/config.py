@@ -94,7 +94,7 @@ def ls(options: Options, patterns: tuple[str, ...], values: bool, optional: bool
 def get(options: Options, keys: tuple[str, ...], default: str | None, no_newline: bool) -> Value | Table:
     """Print the value of a config key, or of several.
 
-    With several keys, a line has a key and its value, separated by a tab.
+    With several keys, each line has a key and its value.
 
     \b
     Examples:

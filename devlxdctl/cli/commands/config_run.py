@@ -84,7 +84,7 @@ def run(
 
     With --watch, this program keeps running as the parent of CMD. When a key has changed, it sends TERM to
     CMD and its process group, and starts CMD again with the new values. It passes signals on. When CMD ends
-    by itself, it exits with the same status. It can be process 1 of a container.
+    by itself, this program exits with the status of CMD. It can be process 1 of a container.
 
     \b
     Examples:
