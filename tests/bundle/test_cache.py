@@ -187,11 +187,13 @@ def test_program_killed_during_its_first_start_leaves_nothing_that_the_next_does
     top = sandbox.cache / "devlxdctl"
     for count in range(len(small.CACHED)):
         with sandbox.start(program) as process:
+            assert process.stdin is not None
+            process.stdin.close()  # the program reads a line before it imports the last modules
             end = time.monotonic() + 30
             while len(list(top.glob("*/*"))) < count and process.poll() is None and time.monotonic() < end:
                 time.sleep(0.0005)
             process.kill()
-            process.communicate(timeout=30)
+            process.wait(30)
         assert sandbox.run(program) == DONE
         cache = only_cache(top)
         assert names(cache) == small.CACHED
