@@ -1,4 +1,7 @@
-"""The command line of `devlxd-simulator`."""
+"""The command line of `devlxd-simulator`.
+
+Only the commands that start a simulator import it, for aiohttp takes most of the time of the others.
+"""
 
 import contextlib
 import json
@@ -17,10 +20,8 @@ from devlxdctl.simulator.child_process import TERMINATION_SIGNALS, ChildProcess,
 from devlxdctl.simulator.control import CALL_TIMEOUT, ControlError, call
 from devlxdctl.simulator.faults import FAULTS, FaultError, Faults, parse_faults
 from devlxdctl.simulator.guest import Guest, GuestFileError, read_guest
-from devlxdctl.simulator.host import SocketError
-from devlxdctl.simulator.os_errors import os_reason
+from devlxdctl.simulator.os_errors import SocketError, os_reason
 from devlxdctl.simulator.profiles import DEFAULT_PROFILE, PROFILES
-from devlxdctl.simulator.simulator import Simulator
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -130,6 +131,8 @@ def run(guest: Guest | None, profile: str, faults: Faults, command: tuple[str, .
       devlxd-simulator run --guest web1.yaml -- devlxdctl config ls
       devlxd-simulator run --fault restart=2 -- ./provision.sh
     """
+    from devlxdctl.simulator.simulator import Simulator
+
     with ChildProcess() as child:
         with tempfile.TemporaryDirectory(prefix="devlxd-") as top:
             # Non-root users must reach the socket too, to get the host's 401.
@@ -169,6 +172,7 @@ def serve(path: Path, guest: Guest | None, profile: str, faults: Faults) -> None
       devlxd-simulator serve --socket /tmp/lxd/sock --profile incus &
       DEVLXD_SOCKET=/tmp/lxd/sock devlxdctl state
     """
+    from devlxdctl.simulator.simulator import Simulator
 
     def announce() -> None:
         with contextlib.suppress(OSError):  # a closed stdout must not end the simulator

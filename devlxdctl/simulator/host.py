@@ -13,7 +13,7 @@ from devlxdctl.simulator.events import Hub
 from devlxdctl.simulator.faults import Faults
 from devlxdctl.simulator.guest import Guest
 from devlxdctl.simulator.instance import Instance, Refused
-from devlxdctl.simulator.os_errors import os_reason
+from devlxdctl.simulator.os_errors import SocketError, os_reason
 from devlxdctl.simulator.profiles import Profile
 from devlxdctl.simulator.server import Server
 from devlxdctl.simulator.storage.api import StorageAPI
@@ -24,10 +24,6 @@ STOPPING_SECONDS = 0.2
 """A stopping daemon responds with 500 for this long."""
 READY_LOST_SECONDS = 0.2
 """After a restart the daemon loses the state Ready this long after its first response."""
-
-
-class SocketError(Exception):
-    """The socket cannot be created; the text is `PATH: REASON`."""
 
 
 class Host:

@@ -1,4 +1,8 @@
-"""Texts of operating system errors."""
+"""Errors of the operating system."""
+
+
+class SocketError(Exception):
+    """The socket cannot be created; the text is `PATH: REASON`."""
 
 
 def os_reason(error: OSError) -> str:

@@ -247,8 +247,24 @@ def test_every_help_text_has_an_example_and_a_short_summary(command: list[str]) 
     assert len(done.stdout.split("\n\n")[1].strip().partition("\n")[0]) <= 60
 
 
+def test_commands_for_a_running_simulator_do_not_import_aiohttp(short: Path) -> None:
+    path = short / "lxd" / "sock"
+    with serving(short):
+        python = (sys.executable, "-X", "importtime", "-c", START)
+        arguments = [*python, "set", "--socket", str(path), "user.n", "1"]
+        process = subprocess.run(arguments, capture_output=True, timeout=TIMEOUT, check=False)
+        assert (process.returncode, process.stdout) == (0, b"")
+        imported = {line.rpartition(b"|")[2].strip() for line in process.stderr.splitlines()}
+        assert b"devlxdctl.simulator.control" in imported
+        assert b"aiohttp" not in imported
+        assert request(path, "/1.0/config/user.n").body == b"1"
+
+
 def test_version_option_prints_the_package_version(short: Path) -> None:
     assert simulate(short, "--version") == (0, f"devlxd-simulator, version {__version__}\n", "")
+
+
+START = "from devlxdctl.simulator.__main__ import main; main()"
 
 
 @pytest.mark.parametrize("missing", ["aiohttp", "yaml"])
@@ -256,7 +272,7 @@ def test_missing_package_is_reported_with_an_install_hint(short: Path, missing: 
     # None in sys.modules makes an import fail as if the package were not installed.
     block = f"import sys; sys.modules[{missing!r}] = None"
     process = subprocess.run(
-        [sys.executable, "-c", f"{block}; from devlxdctl.simulator.__main__ import main; main()"],
+        [sys.executable, "-c", f"{block}; {START}", "run", "--", "true"],
         capture_output=True,
         timeout=TIMEOUT,
         check=False,

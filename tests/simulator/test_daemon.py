@@ -13,8 +13,8 @@ import pytest
 
 from devlxdctl.simulator import Simulator
 from devlxdctl.simulator.faults import FaultError
-from devlxdctl.simulator.host import SocketError
 from devlxdctl.simulator.instance import Refused
+from devlxdctl.simulator.os_errors import SocketError
 from devlxdctl.simulator.profiles import LXD_6
 from tests.simulator.simhost import TIMEOUT, RawConnection, is_listening, make_simulator, request, wait_until
 
