@@ -104,7 +104,7 @@ class _LineReader(io.BufferedReader):
         self.last_line = b""
         self.in_body = False
 
-    def readline(self, size: int | None = -1, /) -> bytes:
+    def readline(self, size: int | None = None, /) -> bytes:
         line = self.last_line = super().readline(size)
         if self.in_body:
             self._socket.count_framing(len(line))

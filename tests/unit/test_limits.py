@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import threading
@@ -39,6 +40,13 @@ def test_time_between_reads_does_not_count_as_waiting(
         peer.sendall(b"x" * MIN_RATE)
         time.sleep(0.3)  # the reader is slow, not the peer
         assert limited.recv(MIN_RATE) == b"x" * MIN_RATE
+
+
+def test_new_socket_has_not_waited_yet(connected: tuple[LimitedSocket, socket.socket]) -> None:
+    limited, peer = connected
+    limited.settimeout(0.5)
+    peer.sendall(b"x")
+    assert limited.recv(1) == b"x"
 
 
 def test_timeout_is_for_all_bytes_together(connected: tuple[LimitedSocket, socket.socket]) -> None:
@@ -126,11 +134,39 @@ def test_wait_beyond_the_timeout_is_an_error_unless_enough_of_the_body_arrives(
 def test_more_bytes_than_the_limit_are_an_error(connected: tuple[LimitedSocket, socket.socket]) -> None:
     limited, peer = connected
     limited.reset_limits(100)
-    peer.sendall(b"x" * 150)
+    peer.sendall(b"x" * 101)
     assert limited.recv(100) == b"x" * 100
     with pytest.raises(OSError, match="response too large") as caught:
-        limited.recv(100)
+        limited.recv(1)
     assert caught.value.errno == errno.EMSGSIZE
+
+
+INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
+EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize("excess", [0, 1])
+def test_head_with_its_interim_responses_has_a_limit(
+    excess: int, connected: tuple[LimitedSocket, socket.socket]
+) -> None:
+    limited, peer = connected
+    interim = INTERIM * ((MAX_HEAD - len(EMPTY)) // len(INTERIM) - 1)
+    rest = MAX_HEAD - len(EMPTY) - len(interim) + excess
+    interim += INTERIM.replace(b"Continue", b"Continue" + b"!" * (rest - len(INTERIM)))
+
+    def send() -> None:
+        with contextlib.suppress(OSError):  # the response was rejected
+            peer.sendall(interim + EMPTY)
+
+    threading.Thread(target=send, daemon=True).start()
+    with contextlib.closing(LimitedResponse(limited)) as response:
+        if excess:
+            with pytest.raises(OSError, match="response too large") as caught:
+                response.begin()
+            assert caught.value.errno == errno.EMSGSIZE
+        else:
+            response.begin()
+            assert (response.status, response.read()) == (200, b"")
 
 
 def test_framing_that_arrives_with_the_head_is_accepted_up_to_its_limit() -> None:
