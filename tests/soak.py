@@ -168,6 +168,8 @@ def readers(host: DaemonHost | SimulatedHost, count: int) -> None:
     results = [(job.wait(300), job.stdout().count(b"\n"), job.stderr()) for job in jobs]
     failed = [result for result in results if result != (0, 6, b"")]
     print(f"{host.name}, readers: {count} at once, {len(failed)} failed {failed[:3]}", flush=True)
+    if failed and isinstance(host, DaemonHost):
+        print(f"the end of the daemon's log:\n{host.log()}", flush=True)
     assert not failed
 
 

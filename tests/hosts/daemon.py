@@ -52,7 +52,7 @@ class DaemonHost:
             self.version: str = self._api.call("GET", "/1.0")["environment"]["server_version"]
             self._launch(guest_image)
         except BaseException as error:
-            log = self._log()
+            log = self.log()
             self.close()
             if isinstance(error, Exception):
                 raise HostError(f"{self.name} did not start: {error}\n{log}") from error
@@ -303,7 +303,7 @@ class DaemonHost:
 
         poll(f"{self._software.socket} in the guest", connects, 20)
 
-    def _log(self) -> str:
+    def log(self) -> str:
         """The last lines that the daemon has written."""
         return self._daemon.stderr()[-4000:].decode(errors="replace") if self._daemon else ""
 
