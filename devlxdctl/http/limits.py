@@ -138,7 +138,7 @@ class LimitedResponse(HTTPResponse):
 
     def _get_chunk_left(self) -> int | None:
         # Called before each chunk. The standard library discards any two bytes after the chunk before, and
-        # also accepts the sizes 0x3, 1_0 and +3. It takes four calls, a third of the time to read an image.
+        # also accepts the sizes 0x3, 1_0 and +3. Its four calls take a third of an export's time.
         if self.chunk_left:
             return self.chunk_left
         end = b""

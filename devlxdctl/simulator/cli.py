@@ -1,6 +1,6 @@
 """The command line of `devlxd-simulator`.
 
-Only the commands that start a simulator import it, for aiohttp takes most of the time of the others.
+Only the commands that start a simulator import it. The others would spend most of their time on aiohttp.
 """
 
 import contextlib

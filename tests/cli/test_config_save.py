@@ -525,8 +525,9 @@ class TestHost:
                         simulator.set({"user.role": value})
                     if trouble != "restart":
                         simulator.switch(True)
-        with fifos[0].open("w"):
-            pass
+        for fifo in fifos:  # also the last command, which would wait for ever
+            with fifo.open("w"):
+                pass
         wait_for_content(file, b"cache\n")
 
     def test_config_save_without_a_socket_fails_at_once(self, short: Path, tmp_path: Path) -> None:

@@ -247,6 +247,9 @@ def test_every_help_text_has_an_example_and_a_short_summary(command: list[str]) 
     assert len(done.stdout.split("\n\n")[1].strip().partition("\n")[0]) <= 60
 
 
+START = "from devlxdctl.simulator.__main__ import main; main()"
+
+
 def test_commands_for_a_running_simulator_do_not_import_aiohttp(short: Path) -> None:
     path = short / "lxd" / "sock"
     with serving(short):
@@ -262,9 +265,6 @@ def test_commands_for_a_running_simulator_do_not_import_aiohttp(short: Path) -> 
 
 def test_version_option_prints_the_package_version(short: Path) -> None:
     assert simulate(short, "--version") == (0, f"devlxd-simulator, version {__version__}\n", "")
-
-
-START = "from devlxdctl.simulator.__main__ import main; main()"
 
 
 @pytest.mark.parametrize("missing", ["aiohttp", "yaml"])

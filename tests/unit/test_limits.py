@@ -44,7 +44,7 @@ def test_time_between_reads_does_not_count_as_waiting(
 
 def test_new_socket_has_not_waited_yet(connected: tuple[LimitedSocket, socket.socket]) -> None:
     limited, peer = connected
-    limited.settimeout(0.5)
+    limited.settimeout(0.9)
     peer.sendall(b"x")
     assert limited.recv(1) == b"x"
 
