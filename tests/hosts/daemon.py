@@ -25,6 +25,10 @@ from .jobs import Job, poll
 from .namespaces import Namespaces
 from .software import INCUS, LXD, SYSTEM_PATH, Software, default_environment, program_directories
 
+_KNOWN_CRASH = b"fatal error: concurrent map read and map write"
+"""The end of LXD before its fix of canonical/lxd#14706, and of Incus before that of lxc/incus#3618: a request
+arrives at the moment at which any other connection is opened or closed."""
+
 _KEYS_OF_TESTS = ("user.", "cloud-init.", "security.", "limits.", "volatile.last_state.ready")
 
 
@@ -174,6 +178,19 @@ class DaemonHost:
     def start_daemon(self) -> None:
         self._spawn_daemon()
         self._wait_for_guest_api()
+
+    def revive_daemon(self) -> bool:
+        """Start the daemon again if it has ended by its known defect, as systemd does. Return whether it had.
+
+        Raises HostError, with the end of its log, if it has ended otherwise.
+        """
+        assert self._daemon is not None
+        if self._daemon.running:
+            return False
+        if _KNOWN_CRASH not in self._daemon.stderr():
+            raise HostError(f"{self._software.daemon} ended with status {self._daemon.wait()}\n{self.log()}")
+        self.start_daemon()
+        return True
 
     @contextlib.contextmanager
     def socket_without_permission(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ import pytest
 from tests.support.program import PROGRAM, REPOSITORY
 
 from . import image
-from .base import StopSignal
+from .base import HostError, StopSignal
 from .daemon import DaemonHost
 from .fixtures import require, running_host
 from .jobs import DEFAULT_SIGNALS, Job, poll
@@ -200,6 +200,14 @@ def test_frozen_daemon_can_be_killed(real_host: DaemonHost) -> None:
     real_host.stop_daemon("KILL")
     real_host.start_daemon()
     assert listed_keys(real_host) == []
+
+
+def test_only_a_known_crash_of_the_daemon_is_no_error(real_host: DaemonHost) -> None:
+    assert not real_host.revive_daemon()
+    real_host.stop_daemon("KILL")
+    with pytest.raises(HostError, match="ended with status -9"):
+        real_host.revive_daemon()
+    real_host.start_daemon()
 
 
 def test_job_can_be_stopped_continued_and_killed_while_stopped(real_host: DaemonHost) -> None:
