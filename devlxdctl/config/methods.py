@@ -65,7 +65,7 @@ class ConfigMethods:
         return self.config_get_many([key], default=default)[key]
 
     def config_get_many(self, keys: Iterable[str], *, default: str | None = None) -> dict[str, str]:
-        """Return the values of `keys`, in their order, reading two at a time if there are many.
+        """Return the values of `keys`, in their order.
 
         `default` is the value of keys that are not set; without it, `NotFound` names all of them.
         """

@@ -68,6 +68,7 @@ def run_with_streams(argv: list[str], redirection: str, simulator: Simulator) ->
 @needs_root
 @pytest.mark.parametrize("name", READ_IN_ORDER)
 def test_reading_needs_no_thread(name: str, simulator: Simulator, relay: Path, tmp_path: Path) -> None:
+    simulator.set({f"user.many{number}": "value" for number in range(20)})
     argv = fill(READ_IN_ORDER[name], simulator, tmp_path)
     expected = run(*argv, socket=relay)
     assert (expected.status, expected.stderr) == (0, b"")

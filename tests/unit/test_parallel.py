@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 import subprocess
 import sys
 import threading
@@ -22,7 +23,7 @@ def join_readers() -> None:
             assert not thread.is_alive()
 
 
-@pytest.mark.parametrize("number", [6, 300])
+@pytest.mark.parametrize("number", [20, 300])
 def test_two_of_many_calls_run_at_a_time(number: int) -> None:
     barrier = threading.Barrier(2)
     lock = threading.Lock()
@@ -43,7 +44,7 @@ def test_two_of_many_calls_run_at_a_time(number: int) -> None:
     join_readers()
 
 
-@pytest.mark.parametrize("number", [0, 1, 5])
+@pytest.mark.parametrize("number", [0, 1, 19])
 def test_few_calls_are_made_without_a_thread(number: int) -> None:
     threads = map_parallel(lambda item: threading.current_thread(), range(number))
     assert threads == [threading.current_thread()] * number
@@ -57,8 +58,9 @@ def test_results_are_yielded_in_the_order_in_which_calls_complete() -> None:
             assert are_others_read.wait(TIMEOUT)
         return item.upper()
 
-    results = as_completed(call, ["slow", *"abcde"])
-    assert [next(results) for _ in "abcde"] == [(each, each.upper()) for each in "abcde"]
+    others = string.ascii_lowercase
+    results = as_completed(call, ["slow", *others])
+    assert [next(results) for _ in others] == [(each, each.upper()) for each in others]
     are_others_read.set()
     assert list(results) == [("slow", "SLOW")]
 
@@ -132,7 +134,7 @@ def test_call_that_hangs_does_not_keep_the_process() -> None:
         "def call(item):\n"
         "    if item: threading.Event().wait()\n"
         "    raise ValueError('the error')\n"
-        "map_parallel(call, range(6))"
+        "map_parallel(call, range(20))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (1, b"")
