@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -12,6 +13,8 @@ from typing import Final, NoReturn
 from devlxdctl import AtomicFiles
 
 TERMINATING_SIGNALS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+_RETRY: Final = 0.001
+"""Seconds until an exception is raised again that was lost."""
 
 
 class Interrupted(BaseException):
@@ -29,6 +32,9 @@ def raise_on_signals() -> Iterator[None]:
     The rest of the block can then clean up without another interruption, and the root group ends the process
     by that signal. While files are published or removed, that is finished first. A signal that is ignored, as
     with nohup, stays ignored. Only for the main thread.
+
+    In a destructor or the callback of a weak reference, such as the import system has, Python ignores an
+    exception and prints it. It is not printed here, and raised again in a moment, by SIGALRM.
     """
 
     received: list[int] = []
@@ -42,6 +48,21 @@ def raise_on_signals() -> Iterator[None]:
         if AtomicFiles.is_interruptible(frame):
             raise Interrupted(number)
 
+    def interrupt_again(number: int, frame: FrameType | None) -> None:
+        if frame is not None and frame.f_code is retry_if_lost.__code__:  # it would be lost again
+            signal.setitimer(signal.ITIMER_REAL, _RETRY)
+        elif AtomicFiles.is_interruptible(frame):
+            raise Interrupted(received[0])
+
+    def retry_if_lost(unraisable: sys.UnraisableHookArgs) -> None:
+        if unraisable.exc_type is Interrupted:
+            signal.signal(signal.SIGALRM, interrupt_again)
+            signal.setitimer(signal.ITIMER_REAL, _RETRY)
+        else:
+            hook(unraisable)
+
+    hook = sys.unraisablehook
+    sys.unraisablehook = retry_if_lost
     current = {each: signal.getsignal(each) for each in TERMINATING_SIGNALS}
     handlers = {each: handler for each, handler in current.items() if handler is not signal.SIG_IGN}
     try:
@@ -49,9 +70,10 @@ def raise_on_signals() -> Iterator[None]:
             signal.signal(each, interrupt)
         yield
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = hook
         if received:
-            # Raised again, since an exception in a destructor is lost. The signals stay ignored until the
-            # end.
+            # It was not raised while files were published. The signals stay ignored until the end.
             raise Interrupted(received[0])
         for each, handler in handlers.items():
             signal.signal(each, handler)

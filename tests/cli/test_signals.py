@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,48 @@ def test_program_that_waits_for_the_host_dies_by_the_signal(
         stdout, stderr = program.communicate(timeout=20)
     assert (program.returncode, stdout) == (-number, b"")
     assert b"Traceback" not in stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "class Dying:\n    def __del__(self): receive()\nDying()",
+        "dying = set()\nreference = weakref.ref(dying, lambda _: receive())\ndel dying",
+    ],
+    ids=["destructor", "callback of a weak reference"],
+)
+def test_signal_where_python_ignores_exceptions_interrupts_the_block_in_a_moment(
+    place: str, number: signal.Signals
+) -> None:
+    script = (
+        "import signal, sys, threading, weakref\n"
+        "from devlxdctl.cli.signals import Interrupted, raise_on_signals\n"
+        "def receive():\n"
+        "    signal.raise_signal(int(sys.argv[1]))\n"
+        "    print('not interrupted')\n"
+        "try:\n"
+        "    with raise_on_signals():\n"
+        "        exec(sys.argv[2])\n"
+        "        threading.Event().wait(60)\n"
+        "        print('not interrupted')\n"
+        "except Interrupted as interrupted:\n"
+        "    print(interrupted)\n"
+    )
+    argv = [sys.executable, "-c", script, str(number.value), place]
+    done = subprocess.run(argv, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, number.name.encode() + b"\n", b"")
+
+
+def test_other_exceptions_in_destructors_are_printed() -> None:
+    script = (
+        "from devlxdctl.cli.signals import raise_on_signals\n"
+        "class Dying:\n"
+        "    def __del__(self): raise ValueError('in the destructor')\n"
+        "with raise_on_signals():\n"
+        "    Dying()\n"
+        "print('end')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, b"end\n")
+    assert done.stderr.endswith(b"ValueError: in the destructor\n")
