@@ -33,8 +33,8 @@ def raise_on_signals() -> Iterator[None]:
     by that signal. While files are published or removed, that is finished first. A signal that is ignored, as
     with nohup, stays ignored. Only for the main thread.
 
-    In a destructor or the callback of a weak reference, such as the import system has, Python ignores an
-    exception and prints it. It is not printed here, and raised again in a moment, by SIGALRM.
+    In a destructor or the callback of a weak reference, Python prints an exception and ignores it; each import
+    has such a callback. Here it is not printed, and raised again a moment later, by SIGALRM.
     """
 
     received: list[int] = []

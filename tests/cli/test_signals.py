@@ -39,7 +39,7 @@ def test_program_that_waits_for_the_host_dies_by_the_signal(
     ],
     ids=["destructor", "callback of a weak reference"],
 )
-def test_signal_where_python_ignores_exceptions_interrupts_the_block_in_a_moment(
+def test_signal_in_a_destructor_interrupts_the_block_a_moment_later(
     place: str, number: signal.Signals
 ) -> None:
     script = (
