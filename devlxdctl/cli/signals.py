@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final, NoReturn
@@ -26,15 +26,44 @@ class Interrupted(BaseException):
 
 
 @contextmanager
+def raise_again(
+    kind: type[BaseException], handler: Callable[[int, FrameType | None], object]
+) -> Iterator[None]:
+    """During the block, an exception of `kind` that was lost is raised again by `handler`, at SIGALRM.
+
+    A signal handler can raise it in a destructor or in the callback of a weak reference, and each import has
+    such a callback. There, Python prints an exception and ignores it. Here, it is not printed.
+    """
+
+    def retry(unraisable: sys.UnraisableHookArgs) -> None:
+        if unraisable.exc_type is kind:
+            signal.signal(signal.SIGALRM, alarm)
+            signal.setitimer(signal.ITIMER_REAL, _RETRY)
+        else:
+            hook(unraisable)
+
+    def alarm(number: int, frame: FrameType | None) -> None:
+        if frame is not None and frame.f_code is retry.__code__:  # it would be lost again
+            signal.setitimer(signal.ITIMER_REAL, _RETRY)
+        else:
+            handler(number, frame)
+
+    hook = sys.unraisablehook
+    sys.unraisablehook = retry
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = hook
+
+
+@contextmanager
 def raise_on_signals() -> Iterator[None]:
     """During the block, a signal that ends the process raises `Interrupted` instead, once.
 
     The rest of the block can then clean up without another interruption, and the root group ends the process
     by that signal. While files are published or removed, that is finished first. A signal that is ignored, as
     with nohup, stays ignored. Only for the main thread.
-
-    In a destructor or the callback of a weak reference, Python prints an exception and ignores it; each import
-    has such a callback. Here it is not printed, and raised again a moment later, by SIGALRM.
     """
 
     received: list[int] = []
@@ -45,38 +74,25 @@ def raise_on_signals() -> Iterator[None]:
         received.append(number)
         for each in handlers:
             signal.signal(each, signal.SIG_IGN)
-        if AtomicFiles.is_interruptible(frame):
-            raise Interrupted(number)
+        interrupt_again(number, frame)
 
     def interrupt_again(number: int, frame: FrameType | None) -> None:
-        if frame is not None and frame.f_code is retry_if_lost.__code__:  # it would be lost again
-            signal.setitimer(signal.ITIMER_REAL, _RETRY)
-        elif AtomicFiles.is_interruptible(frame):
+        if AtomicFiles.is_interruptible(frame):
             raise Interrupted(received[0])
 
-    def retry_if_lost(unraisable: sys.UnraisableHookArgs) -> None:
-        if unraisable.exc_type is Interrupted:
-            signal.signal(signal.SIGALRM, interrupt_again)
-            signal.setitimer(signal.ITIMER_REAL, _RETRY)
-        else:
-            hook(unraisable)
-
-    hook = sys.unraisablehook
-    sys.unraisablehook = retry_if_lost
     current = {each: signal.getsignal(each) for each in TERMINATING_SIGNALS}
     handlers = {each: handler for each, handler in current.items() if handler is not signal.SIG_IGN}
-    try:
-        for each in handlers:
-            signal.signal(each, interrupt)
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        sys.unraisablehook = hook
-        if received:
-            # It was not raised while files were published. The signals stay ignored until the end.
-            raise Interrupted(received[0])
-        for each, handler in handlers.items():
-            signal.signal(each, handler)
+    with raise_again(Interrupted, interrupt_again):
+        try:
+            for each in handlers:
+                signal.signal(each, interrupt)
+            yield
+        finally:
+            if received:
+                # It was not raised while files were published. The signals stay ignored until the end.
+                raise Interrupted(received[0])
+            for each, handler in handlers.items():
+                signal.signal(each, handler)
 
 
 def die_by_signal(number: int) -> NoReturn:

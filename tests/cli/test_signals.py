@@ -73,3 +73,22 @@ def test_other_exceptions_in_destructors_are_printed() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (0, b"end\n")
     assert done.stderr.endswith(b"ValueError: in the destructor\n")
+
+
+def test_completion_that_times_out_in_a_destructor_ends_and_prints_nothing() -> None:
+    script = (
+        "import click, signal, threading\n"
+        "from devlxdctl import Client\n"
+        "from devlxdctl.cli.completion import values\n"
+        "class Dying:\n"
+        "    def __del__(self):\n"
+        "        signal.raise_signal(signal.SIGALRM)\n"
+        "        print('not interrupted')\n"
+        "def wait(client):\n"
+        "    Dying()\n"
+        "    threading.Event().wait(60)\n"
+        "Client.config_keys = wait\n"
+        "print(values.key(click.Context(click.Command('get')), None, ''))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"[]\n", b"")

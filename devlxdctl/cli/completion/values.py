@@ -14,6 +14,7 @@ import click
 
 from devlxdctl import DUMP_PARTS, EVENT_TYPES, DevLXDError
 from devlxdctl.cli.options import Options
+from devlxdctl.cli.signals import raise_again
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -149,12 +150,12 @@ def _read(ctx: click.Context, read: Callable[[Client], Mapping[str, Any]]) -> Ma
     handler = signal.signal(signal.SIGALRM, time_out)
     try:
         # The alarm starts after the imports of `with`, which do not depend on the host.
-        with Client(options.socket, wait=0, token=options.token()) as client:
-            try:
-                signal.setitimer(signal.ITIMER_REAL, TIMEOUT)
-                return read(client)
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
+        with (
+            Client(options.socket, wait=0, token=options.token()) as client,
+            raise_again(_TimedOut, time_out),
+        ):
+            signal.setitimer(signal.ITIMER_REAL, TIMEOUT)
+            return read(client)
     except (DevLXDError, _TimedOut):
         return {}
     finally:
