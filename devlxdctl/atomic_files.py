@@ -170,6 +170,7 @@ class AtomicFile:
             os.rename(self.path, self._backup)
 
     def _rename_without_replacing(self) -> None:
+        """Give the file its name; `cleanup` removes the temporary one."""
         try:
             os.link(self._temporary, self.path, follow_symlinks=False)
         except OSError as error:
@@ -182,8 +183,6 @@ class AtomicFile:
             except BaseException:
                 _remove(self.path)
                 raise
-        else:
-            _remove(self._temporary)
 
 
 class AtomicFiles:

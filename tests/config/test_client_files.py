@@ -105,6 +105,18 @@ class TestSaveFile:
         )
         assert (file.read_text(), stat.S_IMODE(file.stat().st_mode)) == ("web\n", 0o644)
 
+    def test_save_file_with_optional_keeps_the_file_unless_it_is_to_be_removed(
+        self, client: Client, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "file"
+        file.write_text("old\n")
+        content = ConfigValue("user.nope")
+        assert client.save_file(content, file, FileOptions(optional=True)) == SavedFile(str(file), False)
+        assert file.read_text() == "old\n"
+        options = FileOptions(optional=True, remove=True)
+        assert client.save_file(content, file, options) == SavedFile(str(file), True)
+        assert not file.exists()
+
     def test_save_file_rejects_an_unknown_owner_before_any_request(
         self, client: Client, simulator: Simulator
     ) -> None:

@@ -41,6 +41,10 @@ _PERMISSIONS = [
         "test_unknown_pool_is_named_instead_of_the_volume",
     )
 ]
+_UNAVAILABLE = (
+    "tests/cli/test_retries.py::"
+    "test_unavailable_host_is_retried_for_ten_seconds_and_a_silent_one_awaited_for_fifteen"
+)
 _RESUME_AFTER_RESTART = "test_export_is_resumed_after_a_restart_whatever_the_wait_of_the_client"
 _WAITING = [_UNIT + f"test_{each}.py" for each in ("retry_policy", "statuses", "timeouts", "retry")]
 _EXPORTS = [_UNIT + f"test_export{each}.py" for each in ("", "_errors", "_files", "_resume")]
@@ -63,10 +67,15 @@ GUARDED = {
         _CONFIG + "test_client_files.py",
         "tests/cli/test_config_render.py::test_config_render_with_optional_prints_nothing_and_keeps_the_file",
         "tests/cli/test_config_render.py::test_config_render_names_all_keys_that_are_not_set",
+        "tests/cli/test_config_save.py::TestWatch",
     ],
-    "devlxdctl/http/endpoints.py": [_UNIT + "test_endpoints.py", _UNIT + "test_statuses.py", *_PERMISSIONS],
+    "devlxdctl/http/endpoints.py": [
+        *(_UNIT + "test_endpoints.py", _UNIT + "test_statuses.py", "tests/volumes/test_permissions.py"),
+        *(_COMMANDS + "test_pro.py", _COMMANDS + "test_query_response.py"),
+    ],
     "devlxdctl/http/error_mapping.py": [
         *(_UNIT + "test_endpoints.py", _UNIT + "test_export_errors.py", _UNIT + "test_retry.py"),
+        *(_UNIT + "test_retry_policy.py", _UNIT + "test_statuses.py", _UNAVAILABLE),
         *(*_RESPONSES, "tests/cli/test_host_errors.py", *_PERMISSIONS),
     ],
     "devlxdctl/http/limits.py": [_UNIT + "test_limits.py", *_RESPONSES, *_ENDLESS],
@@ -79,6 +88,7 @@ GUARDED = {
     "devlxdctl/http/raw.py": [
         _UNIT + "test_secrets.py::test_repr_and_str_show_no_secret",
         _UNIT + "test_statuses.py::test_status_of_a_restart_is_retried",
+        _UNIT + "test_client.py::test_closing_a_raw_response_closes_its_connection",
         *_QUERY,
     ],
     "devlxdctl/http/retry.py": [
@@ -87,13 +97,14 @@ GUARDED = {
         _COMMANDS + "test_wait.py::test_wait_host_reports_on_a_terminal_that_it_waits",
     ],
     "devlxdctl/http/session.py": [
-        *(_UNIT + "test_client.py", _UNIT + "test_endpoints.py", *_WAITING, *_PERMISSIONS),
+        *(_UNIT + "test_client.py", _UNIT + "test_endpoints.py", *_WAITING),
+        "tests/volumes/test_permissions.py",
         _UNIT + "test_secrets.py::test_failed_call_shows_no_secret_in_error_traceback_or_log",
         "tests/cli/test_host_errors.py::TestSocket",
     ],
     "devlxdctl/http/streaming.py": [
         *(_UNIT + "test_limits.py", *_RESPONSES, *_ENDLESS),
-        *(_UNIT + "test_export_resume.py", _UNIT + "test_timeouts.py"),
+        *(_UNIT + "test_export_resume.py", _UNIT + "test_export.py", _UNIT + "test_timeouts.py"),
     ],
     "devlxdctl/http/tokens.py": [_UNIT + "test_tokens.py", _UNIT + "test_secrets.py"],
     "devlxdctl/http/transport.py": [

@@ -138,6 +138,61 @@ def test_secret_file_has_mode_0600_when_it_is_created(
     assert modes == [0o600]
 
 
+def test_other_file_has_the_mode_that_the_umask_leaves(tmp_path: Path) -> None:
+    umask = os.umask(0o027)
+    try:
+        with AtomicFiles(overwrite=None) as files:
+            files.open(AtomicFile(str(tmp_path / "a")))
+            files.publish()
+    finally:
+        os.umask(umask)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_no_file_is_published_if_one_cannot_be_closed(
+    overwrite: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Network file systems report a full disk when a file is closed."""
+    close = AtomicFile.close
+
+    def close_first(file: AtomicFile) -> None:
+        if file.path.endswith("b"):
+            raise BadData(file.path, "no space left on device")
+        close(file)
+
+    with monkeypatch.context() as patch, pytest.raises(BadData, match="no space left on device"):
+        with AtomicFiles(overwrite=overwrite) as files:
+            for name, data in NEW.items():
+                files.add(str(tmp_path / name)).write(data)
+            patch.setattr(AtomicFile, "close", close_first)
+            publish = AtomicFile.publish
+            patch.setattr(
+                AtomicFile, "publish", lambda file, **options: pytest.fail(f"{file.path}: published")
+            )
+            try:
+                files.publish()
+            finally:
+                patch.setattr(AtomicFile, "close", close)
+                patch.setattr(AtomicFile, "publish", publish)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reserved_name_is_removed_if_the_file_cannot_be_renamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(source: str, target: str) -> None:
+        assert Path(target).read_bytes() == b""
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "link", reject_link)
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(BadData, match="no space left on device"), AtomicFiles(overwrite=False) as files:
+        files.add(str(tmp_path / "a")).write(b"new")
+        files.publish()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_only_publishing_and_removing_files_is_not_interruptible(tmp_path: Path) -> None:
     interruptible: dict[str, bool] = {}
 

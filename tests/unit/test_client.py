@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from devlxdctl import Client, InvalidRequest, NotSupported, UnexpectedResponse
+from devlxdctl import Client, InvalidRequest, NotFound, NotSupported, UnexpectedResponse
 from devlxdctl.simulator import Simulator
 from tests.support.raw_host import OCTET_STREAM, RawHost, response
 from tests.unit.conftest import StartSimulator
@@ -206,3 +207,47 @@ def test_ready_is_not_supported_by_lxd_5_0(start_simulator: StartSimulator) -> N
         with pytest.raises(NotSupported) as caught:
             client.is_ready()
         assert str(caught.value) == "ready: not supported by this host"
+
+
+def test_closing_a_raw_response_closes_its_connection(socket_directory: Path) -> None:
+    peers: list[socket.socket] = []
+
+    def respond() -> None:
+        peer, _ = listener.accept()
+        peers.append(peer)
+        peer.recv(1000)
+        peer.sendall(response(b"value", OCTET_STREAM))
+
+    with socket.socket(socket.AF_UNIX) as listener, Client(socket_directory / "sock") as client:
+        listener.bind(str(socket_directory / "sock"))
+        listener.listen()
+        thread = threading.Thread(target=respond)
+        thread.start()
+        received = client.request("GET", "/1.0/config/user.role")
+        thread.join(60)
+        (peer,) = peers
+        with peer:
+            received.close()
+            peer.settimeout(60)
+            assert peer.recv(1) == b""
+        assert received.status == 200
+
+
+def test_list_of_versions_in_place_of_an_object_means_not_supported(socket_directory: Path) -> None:
+    """LXD 6 answers every unknown path with it, and with status 200."""
+    with RawHost(socket_directory / "sock", response(b'["/1.0"]', "application/json")) as raw_host:
+        with Client(raw_host.path) as client, pytest.raises(NotSupported) as caught:
+            client.pro_status()
+    error = caught.value
+    advice = "use a host with LXD 5.21 or later: Incus and older LXD do not offer Ubuntu Pro"
+    assert (str(error), error.hint, error.http_status) == (
+        "/1.0/ubuntu-pro: not supported by this host",
+        advice,
+        200,
+    )
+
+
+def test_hint_names_the_key_quoted_for_a_shell(simulator: Simulator) -> None:
+    with Client(simulator.path) as client, pytest.raises(NotFound) as caught:
+        client.config_get("user.$nope")
+    assert caught.value.hint == "on the host: lxc config set INSTANCE 'user.$nope' VALUE"

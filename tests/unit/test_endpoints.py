@@ -185,3 +185,9 @@ def test_new_row_alone_tells_a_missing_object_from_a_missing_endpoint(
     error = caught.value
     assert (type(error), error.exit_status, error.http_status) == (expected, exit_status, 404)
     assert str(error) == f"n: {problem}"
+
+
+@pytest.mark.parametrize(("status", "same"), [(405, 404), (501, 404), (502, 500), (503, 500), (504, 500)])
+def test_statuses_with_the_same_cause_have_the_same_hint(status: int, same: int) -> None:
+    advice = hint("/dev/lxd/sock", endpoints.PRO_TOKEN, status)
+    assert advice == hint("/dev/lxd/sock", endpoints.PRO_TOKEN, same) == endpoints.PRO_TOKEN.hints[same]

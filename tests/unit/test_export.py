@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,7 @@ from tests.support.exports import (
     split,
     unified,
 )
-from tests.support.raw_host import RawHost
+from tests.support.raw_host import OCTET_STREAM, RawHost, response
 from tests.unit.conftest import StartSimulator
 
 
@@ -186,3 +188,33 @@ def test_files_of_a_split_image_have_default_names_where_the_host_gives_none(ima
     parts = (part("metadata", "../.m", METADATA), part("rootfs", None, ROOTFS))
     export(image_directory, split(*parts), SPLIT_FINGERPRINT)
     assert contents(image_directory) == {f"meta-{SPLIT_FINGERPRINT}": METADATA, SPLIT_FINGERPRINT: ROOTFS}
+
+
+def test_connection_of_an_interrupted_export_is_not_used_again(socket_directory: Path) -> None:
+    """The rest of the image would be the response to the next request."""
+    responses = [
+        response(bytes(PIECE_SIZE), OCTET_STREAM, length=2 * PIECE_SIZE),
+        response(b'["/1.0"]', "application/json"),
+    ]
+    connections: list[socket.socket] = []
+
+    def respond() -> None:
+        for each in responses:
+            connections.append(listener.accept()[0])
+            connections[-1].recv(1000)
+            connections[-1].sendall(each)
+
+    def interrupt(done: int, total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    with socket.socket(socket.AF_UNIX) as listener, Client(socket_directory / "sock", wait=0) as client:
+        listener.bind(str(socket_directory / "sock"))
+        listener.listen()
+        thread = threading.Thread(target=respond, daemon=True)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            client.export_image(FINGERPRINT, io.BytesIO(), progress=interrupt)
+        assert client.versions() == ["/1.0"]
+        thread.join(60)
+    for each in connections:
+        each.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
 
 import pytest
 
@@ -12,6 +14,7 @@ from devlxdctl import (
     DevLXDError,
     HostUnavailable,
     InvalidRequest,
+    NoDevLXD,
     NotFound,
     NotSupported,
     PermissionDenied,
@@ -75,3 +78,57 @@ def test_request_that_is_not_idempotent_is_not_sent_again() -> None:
     with pytest.raises(HostUnavailable) as caught:
         RetryPolicy(math.inf).run(failure, Request("POST", "/1.0", STATE, idempotent=False))
     assert (str(caught.value), failure.attempts) == ("/1.0: HTTP status 503", 1)
+
+
+def in_turn(*errors: DevLXDError) -> Callable[[Request], str]:
+    """An attempt that raises one error after the other, and then succeeds."""
+    left = list(errors)
+
+    def attempt(request: Request) -> str:
+        if left:
+            raise left.pop(0)
+        return "response"
+
+    return attempt
+
+
+@pytest.mark.parametrize(("status", "is_retried"), [(401, False), (403, True)])
+def test_403_is_retried_after_the_socket_was_missing(status: int, is_retried: bool) -> None:
+    """A host that switches the API on creates the socket shortly before it accepts requests."""
+    missing = NoDevLXD("/tmp/sock", "no such socket")
+    missing.__cause__ = FileNotFoundError()
+    denied = PermissionDenied("/1.0", "permission denied", http_status=status)
+    request = Request("GET", "/1.0", STATE)
+    if is_retried:
+        assert RetryPolicy(60).run(in_turn(missing, denied), request) == "response"
+    else:
+        with pytest.raises(PermissionDenied) as caught:
+            RetryPolicy(60).run(in_turn(missing, denied), request)
+        assert caught.value is denied
+
+
+@pytest.mark.parametrize("is_forever", [False, True])
+def test_ten_seconds_are_no_limit_after_retry_forever(
+    is_forever: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "sleep", sleep)
+    policy = RetryPolicy()
+    if is_forever:
+        policy.retry_forever()
+    error = HostUnavailable("/1.0", "HTTP status 503", hint="start it", http_status=503)
+    failure = Failure(error, 1000)
+    request = Request("GET", "/1.0", STATE)
+    if is_forever:
+        assert policy.run(failure, request) == 1001
+        assert now > 400
+    else:
+        with pytest.raises(HostUnavailable, match="HTTP status 503; tried for 10 s") as caught:
+            policy.run(failure, request)
+        assert (caught.value.hint, caught.value.http_status) == ("start it", 503)

@@ -107,6 +107,42 @@ def test_expired_token_is_named_as_the_cause(socket_directory: Path) -> None:
     )
 
 
+def forbid(request: bytes) -> bytes | None:
+    """A host that trusts the token and forbids everything else; it ends the connection at a pool."""
+    path = request.split()[1]
+    if path == b"/1.0":
+        return response(b'{"auth":"trusted"}', "application/json")
+    if path.startswith(b"/1.0/storage-pools/") and path.count(b"/") == 3:
+        return None
+    return response(b"Forbidden\n", "text/plain; charset=utf-8", "403 Forbidden")
+
+
+def test_missing_entitlement_is_assumed_where_the_switch_cannot_be_read(socket_directory: Path) -> None:
+    with (
+        RawHost(socket_directory / "sock", forbid) as raw_host,
+        Client(raw_host.path, token="token", wait=0) as client,
+        pytest.raises(PermissionDenied) as caught,
+    ):
+        client.volume("default", "data")
+    problem = "permission denied: the identity of the token needs storage_volume can_view"
+    assert (str(caught.value), caught.value.hint) == (f"data: {problem}", GRANT)
+
+
+def test_raw_request_with_a_trusted_token_names_the_switch_and_entitlements(socket_directory: Path) -> None:
+    with (
+        RawHost(socket_directory / "sock", forbid) as raw_host,
+        Client(raw_host.path, token="token") as client,
+        client.request("GET", "/1.0/storage-volumes") as found,
+    ):
+        error = found.error()
+    assert isinstance(error, PermissionDenied)
+    assert str(error) == "/1.0/storage-volumes: permission denied"
+    assert error.hint is not None
+    assert error.hint.startswith(
+        "on the host: lxc config set INSTANCE security.devlxd.management.volumes=true, and"
+    )
+
+
 @pytest.mark.parametrize("profile", ["lxd-5.0", "incus"])
 @pytest.mark.parametrize("name", COMMANDS)
 def test_host_without_the_api_exits_with_3(profile: str, name: str, start_host: StartHost) -> None:
