@@ -180,3 +180,24 @@ def test_a_directory_that_can_be_written_and_not_listed_is_enough(top: Path) -> 
     assert (done.stdout, done.stderr) == ("True\nFalse\n", "")
     status = (top / "d" / "file").stat()
     assert (stat.S_IMODE(status.st_mode), status.st_uid) == (0o640, NOBODY)
+
+
+@pytest.mark.parametrize("user", [os.geteuid(), NOBODY])
+def test_fifo_in_place_of_the_directory_is_an_error_at_once(user: int, top: Path) -> None:
+    """Opening one waits for a writer."""
+    if user != os.geteuid() and os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    os.mkfifo(top / "fifo", 0o666)
+    code = (
+        "import os\n"
+        "from devlxdctl.config.directory import open_directory\n"
+        "from devlxdctl import BadData\n"
+        f"os.setuid({user})\n"
+        "try:\n"
+        f"    with open_directory('{top}/fifo/file'): pass\n"
+        "except BadData as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == (f"{top}/fifo/file: not a directory\n", "")

@@ -160,6 +160,13 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, metavar="SECONDS", help="begin no change after SECONDS")
     parser.add_argument(
+        "--max-unexplained",
+        type=float,
+        default=MAX_UNEXPLAINED,
+        metavar="SHARE",
+        help=f"share of the changes that may survive without an explanation ({MAX_UNEXPLAINED:g})",
+    )
+    parser.add_argument(
         "--survivors", action="store_true", help="of the sample, only what survived according to the scores"
     )
     parser.add_argument("--record", action="store_true", help=f"write the scores into {SCORES.name}")
@@ -194,7 +201,9 @@ def main() -> None:
     write(path, update(scores, results, conditions))
     if len(results) < len(changes) and options.seconds is None:
         sys.exit("not all changes could be tried")
-    if not results or len(found) > MAX_UNEXPLAINED * len(results):
+    if not results and options.seconds is None:
+        sys.exit("no change could be tried")
+    if len(found) > options.max_unexplained * len(results):
         sys.exit("too many changes without an explanation survive")
 
 

@@ -138,6 +138,15 @@ def test_secret_file_has_mode_0600_when_it_is_created(
     assert modes == [0o600]
 
 
+def test_existing_file_is_an_error_before_anything_is_written(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    with AtomicFiles(overwrite=False) as files:
+        with pytest.raises(BadData) as caught:
+            files.add(str(tmp_path / "a"))
+        assert str(caught.value) == f"{tmp_path}/a: exists already"
+        assert os.listdir(tmp_path) == ["a"]
+
+
 def test_other_file_has_the_mode_that_the_umask_leaves(tmp_path: Path) -> None:
     umask = os.umask(0o027)
     try:
