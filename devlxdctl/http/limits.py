@@ -46,11 +46,7 @@ class LimitedSocket(socket.socket):
 
     def __init__(self) -> None:
         super().__init__(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._max_size: int | None = None
-        self._min_rate = MIN_RATE
-        self._waited = 0.0
-        self._received = 0
-        self._framing = 0
+        self.reset_limits()
 
     def reset_limits(self, max_size: int | None = None, min_rate: int = MIN_RATE) -> None:
         """Start counting for the next part of the stream.

@@ -32,15 +32,6 @@ _DOCUMENTS = [
     f"{_ROBUSTNESS}test_json_documents.py::test_command_prints_valid_json_or_one_error[state-{document}]"
     for document in ("NaN", "number that overflows", "deep list", "byte order mark", "single surrogate")
 ]
-_PERMISSIONS = [
-    f"tests/volumes/test_permissions.py::{test}[pool show]"
-    for test in (
-        "test_command_without_a_token_names_the_options_for_it",
-        "test_untrusted_token_is_named_as_the_cause",
-        "test_switched_off_volumes_are_named_as_the_cause",
-        "test_unknown_pool_is_named_instead_of_the_volume",
-    )
-]
 _UNAVAILABLE = (
     "tests/cli/test_retries.py::"
     "test_unavailable_host_is_retried_for_ten_seconds_and_a_silent_one_awaited_for_fifteen"
@@ -73,13 +64,14 @@ GUARDED = {
         "tests/cli/test_config_save.py::TestWatch",
     ],
     "devlxdctl/http/endpoints.py": [
-        *(_UNIT + "test_endpoints.py", _UNIT + "test_statuses.py", "tests/volumes/test_permissions.py"),
+        *(_UNIT + f"test_{each}.py" for each in ("endpoints", "statuses", "retry_policy")),
+        "tests/volumes/test_permissions.py",
         *(_COMMANDS + "test_pro.py", _COMMANDS + "test_query_response.py"),
     ],
     "devlxdctl/http/error_mapping.py": [
         *(_UNIT + "test_endpoints.py", _UNIT + "test_export_errors.py", _UNIT + "test_retry.py"),
         *(_UNIT + "test_retry_policy.py", _UNIT + "test_statuses.py", _UNAVAILABLE),
-        *(*_RESPONSES, "tests/cli/test_host_errors.py", *_PERMISSIONS),
+        *(*_RESPONSES, "tests/cli/test_host_errors.py", "tests/volumes/test_permissions.py"),
     ],
     "devlxdctl/http/limits.py": [_UNIT + "test_limits.py", *_RESPONSES, *_ENDLESS],
     "devlxdctl/http/messages.py": [

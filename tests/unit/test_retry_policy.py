@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
 
@@ -132,3 +133,37 @@ def test_ten_seconds_are_no_limit_after_retry_forever(
         with pytest.raises(HostUnavailable, match="HTTP status 503; tried for 10 s") as caught:
             policy.run(failure, request)
         assert (caught.value.hint, caught.value.http_status) == ("start it", 503)
+
+
+@pytest.mark.parametrize(
+    ("cause", "is_retried"),
+    [(ConnectionRefusedError(), True), (ConnectionResetError(), False), (None, False)],
+)
+def test_request_that_is_not_idempotent_is_retried_if_it_was_not_sent(
+    cause: OSError | None, is_retried: bool
+) -> None:
+    error = HostUnavailable("/dev/lxd/sock", "unavailable")
+    error.__cause__ = cause
+    request = Request("POST", "/1.0", STATE, idempotent=False)
+    if is_retried:
+        assert RetryPolicy().run(in_turn(error), request) == "response"
+    else:
+        with pytest.raises(HostUnavailable) as caught:
+            RetryPolicy().run(in_turn(error), request)
+        assert caught.value is error
+
+
+@pytest.mark.parametrize(("user", "is_retried"), [(0, True), (1000, False)])
+def test_socket_that_root_may_not_use_yet_is_retried(
+    user: int, is_retried: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LXD and Incus create the socket of a container, and only then change its mode."""
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    error = PermissionDenied("/dev/lxd/sock", "permission denied")
+    request = Request("GET", "/1.0", STATE)
+    if is_retried:
+        assert RetryPolicy().run(in_turn(error), request) == "response"
+    else:
+        with pytest.raises(PermissionDenied) as caught:
+            RetryPolicy().run(in_turn(error), request)
+        assert caught.value is error
