@@ -11,6 +11,7 @@ import datetime
 import importlib
 import importlib.metadata
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -171,6 +172,8 @@ def main() -> None:
     )
     parser.add_argument("--record", action="store_true", help=f"write the scores into {SCORES.name}")
     options = parser.parse_args()
+    # So that the copies are removed.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     modules = options.modules or list(GUARDED if options.guarded else TESTS)
     if unknown := sorted(set(modules) - set(TESTS)):
         parser.error(f"no tests are listed for {', '.join(unknown)}")

@@ -251,3 +251,11 @@ def test_hint_names_the_key_quoted_for_a_shell(simulator: Simulator) -> None:
     with Client(simulator.path) as client, pytest.raises(NotFound) as caught:
         client.config_get("user.$nope")
     assert caught.value.hint == "on the host: lxc config set INSTANCE 'user.$nope' VALUE"
+
+
+@pytest.mark.parametrize("content_type", ["text/html", ""])
+def test_another_content_type_is_named(content_type: str, socket_directory: Path) -> None:
+    with RawHost(socket_directory / "sock", response(b"<html>", content_type)) as raw_host:
+        with Client(raw_host.path) as client, pytest.raises(UnexpectedResponse) as caught:
+            client.state()
+    assert str(caught.value) == f"/1.0: unexpected content type {content_type or 'none'}"

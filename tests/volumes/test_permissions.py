@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from devlxdctl import Client, PermissionDenied
+from devlxdctl.http.endpoints import OPERATION_WAIT
+from devlxdctl.http.messages import Request, Response
+from devlxdctl.http.session import Session
 from tests.simulator.storage_client import GUEST
 from tests.support.raw_host import RawHost, response
 from tests.volumes.support import VOLUMES_OF_CI, Host, StartHost
@@ -126,6 +129,31 @@ def test_missing_entitlement_is_assumed_where_the_switch_cannot_be_read(socket_d
         client.volume("default", "data")
     problem = "permission denied: the identity of the token needs storage_volume can_view"
     assert (str(caught.value), caught.value.hint) == (f"data: {problem}", GRANT)
+
+
+def test_token_counts_as_rejected_where_the_state_cannot_be_read(socket_directory: Path) -> None:
+    def respond(request: bytes) -> bytes | None:
+        return None if request.split()[1] == b"/1.0" else forbid(request)
+
+    with (
+        RawHost(socket_directory / "sock", respond) as raw_host,
+        Client(raw_host.path, token="token", wait=0) as client,
+        pytest.raises(PermissionDenied) as caught,
+    ):
+        client.volume("default", "data")
+    assert str(caught.value) == "data: permission denied"
+    assert caught.value.hint == f"the bearer token has expired or was revoked; {ISSUE}"
+
+
+def test_switch_of_volumes_is_not_read_for_a_forbidden_operation(socket_directory: Path) -> None:
+    """The operation was started, so volumes are switched on."""
+    with RawHost(socket_directory / "sock", forbid) as raw_host:
+        session = Session(raw_host.path, 60, "token")
+        request = Request("GET", "/1.0/operations/1/wait", OPERATION_WAIT, object="1")
+        error = session.error_from_status(Response(403, "text/plain", b"Forbidden"), request)
+        session.close()
+        assert [each.split()[1] for each in raw_host.requests] == [b"/1.0"]
+    assert isinstance(error, PermissionDenied)
 
 
 def test_raw_request_with_a_trusted_token_names_the_switch_and_entitlements(socket_directory: Path) -> None:
