@@ -204,7 +204,7 @@ def main() -> None:
     write(path, update(scores, results, conditions))
     if len(results) < len(changes) and options.seconds is None:
         sys.exit("not all changes could be tried")
-    if not results and options.seconds is None:
+    if not results and (end is None or time.monotonic() < end):
         sys.exit("no change could be tried")
     if len(found) > options.max_unexplained * len(results):
         sys.exit("too many changes without an explanation survive")

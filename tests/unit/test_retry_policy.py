@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -19,6 +19,7 @@ from devlxdctl import (
     NotFound,
     NotSupported,
     PermissionDenied,
+    TimedOut,
     UnexpectedResponse,
 )
 from devlxdctl.http.endpoints import OPERATION_WAIT, STATE, Endpoint
@@ -93,33 +94,64 @@ def in_turn(*errors: DevLXDError) -> Callable[[Request], str]:
     return attempt
 
 
-@pytest.mark.parametrize(("status", "is_retried"), [(401, False), (403, True)])
-def test_403_is_retried_after_the_socket_was_missing(status: int, is_retried: bool) -> None:
+def is_retried(policy: RetryPolicy, request: Request, *errors: DevLXDError) -> bool:
+    """Whether the last of `errors` is retried, as those before it are."""
+    try:
+        return policy.run(in_turn(*errors), request) == "response"
+    except DevLXDError as error:
+        assert error is errors[-1]
+        return False
+
+
+@pytest.mark.parametrize(("status", "expected"), [(401, False), (403, True)])
+def test_403_is_retried_after_the_socket_was_missing(status: int, expected: bool) -> None:
     """A host that switches the API on creates the socket shortly before it accepts requests."""
     missing = NoDevLXD("/tmp/sock", "no such socket")
     missing.__cause__ = FileNotFoundError()
     denied = PermissionDenied("/1.0", "permission denied", http_status=status)
     request = Request("GET", "/1.0", STATE)
-    if is_retried:
-        assert RetryPolicy(60).run(in_turn(missing, denied), request) == "response"
-    else:
-        with pytest.raises(PermissionDenied) as caught:
-            RetryPolicy(60).run(in_turn(missing, denied), request)
-        assert caught.value is denied
+    assert is_retried(RetryPolicy(60), request, missing, denied) is expected
 
 
-@pytest.mark.parametrize("is_forever", [False, True])
-def test_ten_seconds_are_no_limit_after_retry_forever(
-    is_forever: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], float]]:
+    """A monotonic clock that only pauses advance. It starts at 0."""
     now = 0.0
 
     def sleep(seconds: float) -> None:
         nonlocal now
         now += seconds
 
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    monkeypatch.setattr(time, "sleep", sleep)
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: now)
+        patch.setattr(time, "sleep", sleep)
+        yield lambda: now
+
+
+@pytest.mark.parametrize(
+    ("wait", "timeout", "kind", "suffix"),
+    [
+        (None, None, HostUnavailable, "tried for 10 s"),
+        (None, 60, HostUnavailable, "tried for 10 s"),
+        (20, 60, TimedOut, "waited 20 s"),
+        (20, 1 / 3, TimedOut, "waited 0.33 s"),
+    ],
+)
+def test_final_error_says_how_long_requests_were_retried(
+    wait: float | None,
+    timeout: float | None,
+    kind: type[DevLXDError],
+    suffix: str,
+    clock: Callable[[], float],
+) -> None:
+    failure = Failure(HostUnavailable("/1.0", "HTTP status 503", http_status=503))
+    with pytest.raises(DevLXDError) as caught:
+        RetryPolicy(wait, timeout=timeout).run(failure, Request("GET", "/1.0", STATE))
+    assert (type(caught.value), str(caught.value)) == (kind, f"/1.0: HTTP status 503; {suffix}")
+
+
+@pytest.mark.parametrize("is_forever", [False, True])
+def test_ten_seconds_are_no_limit_after_retry_forever(is_forever: bool, clock: Callable[[], float]) -> None:
     policy = RetryPolicy()
     if is_forever:
         policy.retry_forever()
@@ -128,7 +160,7 @@ def test_ten_seconds_are_no_limit_after_retry_forever(
     request = Request("GET", "/1.0", STATE)
     if is_forever:
         assert policy.run(failure, request) == 1001
-        assert now > 400
+        assert clock() > 400
     else:
         with pytest.raises(HostUnavailable, match="HTTP status 503; tried for 10 s") as caught:
             policy.run(failure, request)
@@ -136,34 +168,24 @@ def test_ten_seconds_are_no_limit_after_retry_forever(
 
 
 @pytest.mark.parametrize(
-    ("cause", "is_retried"),
+    ("cause", "expected"),
     [(ConnectionRefusedError(), True), (ConnectionResetError(), False), (None, False)],
 )
 def test_request_that_is_not_idempotent_is_retried_if_it_was_not_sent(
-    cause: OSError | None, is_retried: bool
+    cause: OSError | None, expected: bool
 ) -> None:
     error = HostUnavailable("/dev/lxd/sock", "unavailable")
     error.__cause__ = cause
     request = Request("POST", "/1.0", STATE, idempotent=False)
-    if is_retried:
-        assert RetryPolicy().run(in_turn(error), request) == "response"
-    else:
-        with pytest.raises(HostUnavailable) as caught:
-            RetryPolicy().run(in_turn(error), request)
-        assert caught.value is error
+    assert is_retried(RetryPolicy(), request, error) is expected
 
 
-@pytest.mark.parametrize(("user", "is_retried"), [(0, True), (1000, False)])
+@pytest.mark.parametrize(("user", "expected"), [(0, True), (1000, False)])
 def test_socket_that_root_may_not_use_yet_is_retried(
-    user: int, is_retried: bool, monkeypatch: pytest.MonkeyPatch
+    user: int, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """LXD and Incus create the socket of a container, and only then change its mode."""
     monkeypatch.setattr(os, "geteuid", lambda: user)
     error = PermissionDenied("/dev/lxd/sock", "permission denied")
     request = Request("GET", "/1.0", STATE)
-    if is_retried:
-        assert RetryPolicy().run(in_turn(error), request) == "response"
-    else:
-        with pytest.raises(PermissionDenied) as caught:
-            RetryPolicy().run(in_turn(error), request)
-        assert caught.value is error
+    assert is_retried(RetryPolicy(), request, error) is expected
