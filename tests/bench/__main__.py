@@ -17,7 +17,7 @@ PARTS = {
     "startup": rows.startup,
     "keys": rows.keys,
     "events": burst.events,
-    "files": files.delays,
+    "files": files.files,
     "watch": burst.watch,
     "image": rows.image,
     "peer": peer.peer,

@@ -1,9 +1,10 @@
-"""From a change on the host to a file made from config keys, and to the command that runs after it."""
+"""Files made from config keys: what one costs, and when it and its command follow a change on the host."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 from collections.abc import Iterator
 
 from tests.hosts.jobs import Job, poll
@@ -11,8 +12,8 @@ from tests.support.program import PROGRAM
 
 from .burst import seconds
 from .location import Location
-from .measure import Quartiles
-from .rows import Row
+from .measure import Command, Quartiles
+from .rows import Comparison, Goals, Row, run_checked
 
 MAX_DELAY = 0.100
 """Seconds from the timestamp of the event to the file, and to the start of the command: the goal."""
@@ -24,7 +25,28 @@ _REPORT = 'date +%s.%N; stat -c %.9Z "$0"; cat "$0"'
 _CHILD = 'date +%s.%N; echo "$USER_BENCH"; exec sleep 100000'
 
 
-def delays(location: Location) -> Iterator[Row]:
+def files(location: Location) -> Iterator[Row]:
+    """The rows for a file that is up to date already, and for the delays after a change."""
+    yield from _unchanged(location)
+    yield from _delays(location)
+
+
+def _unchanged(location: Location) -> Iterator[Row]:
+    location.host.set({_KEY: "0"})
+    print_env = [PROGRAM, "config", "env", _KEY]
+    path, other = f"{location.directory}/bench.env", f"{location.directory}/printed.env"
+    ours = Command([*print_env, "-o", path])
+    redirected = Command(["sh", "-c", f"exec {shlex.join(print_env)} >{other}"])
+    for command in (ours, redirected):
+        run_checked(location, command)
+    commands = {"ours": ours, "config env >FILE": redirected}
+    goals: Goals = {"config env >FILE": ("cpu", 1.05)}
+    yield from Comparison("config env -o FILE, unchanged", commands, goals, location.runs(40)).rows(location)
+    location.host.set({_KEY: None})
+    location.host.run("rm", "-f", path, other)
+
+
+def _delays(location: Location) -> Iterator[Row]:
     """One row for the file, one for its command, one for a command that is run again with new values."""
     host = location.host
     path = f"{location.directory}/bench.env"
