@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import pytest
 
 from devlxdctl.simulator import Simulator
 from tests.cli.background import Programs
-from tests.support.program import Result, failure, run
-from tests.support.terminal import run_on_terminal, without_colors
+from tests.support.program import PROGRAM, Result, failure, run
+from tests.support.terminal import PROMPT, Terminal
 
 
 def test_wait_config_ends_at_once_if_the_key_is_set(simulator: Simulator) -> None:
@@ -103,12 +105,13 @@ def test_wait_with_timeout_waits_for_a_missing_socket(condition: list[str], sock
 
 def test_wait_host_reports_on_a_terminal_that_it_waits(socket_directory: Path) -> None:
     path = socket_directory / "lxd" / "sock"
-    screen = run_on_terminal("wait", "host", "--timeout", "1.5", socket=path)
-    assert screen.status == 124
-    assert without_colors(screen.text).splitlines()[:2] == [
-        f"devlxdctl: waiting for the host: {path}: no such socket",
-        f"devlxdctl: {path}: no such socket; waited 1.5 s",
-    ]
+    env = {"PS1": PROMPT.decode(), "PATH": os.defpath, "DEVLXD_SOCKET": str(path)}
+    with Terminal(["sh"], env) as terminal:
+        terminal.type(f"{PROGRAM} wait host\r")
+        terminal.until(re.escape(f"waiting for the host: {path}: no such socket\r\n".encode()))
+        terminal.type("\x03")
+        terminal.until(re.escape(PROMPT))
+        assert terminal.run("echo $?") == "130\n"
 
 
 def test_wait_config_exits_4_for_a_key_that_guests_cannot_read(simulator: Simulator) -> None:
