@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger(__name__)
 
 MAX_CONNECTIONS: Final = 6
-"""Connections of the session that can be open at a time."""
+"""Connections of the session that can be open at a time, where a program calls it from several threads. A
+call itself uses two at most: see `parallel`."""
 
 
 class Session:
