@@ -63,7 +63,6 @@ GUARDED = {
         "tests/cli/test_config_render.py::test_config_render_names_all_keys_that_are_not_set",
         "tests/cli/test_config_save.py::TestWatch",
     ],
-    "devlxdctl/config/replacement.py": [_CONFIG + "test_replacement.py", _SYNCED],
     "devlxdctl/http/endpoints.py": [
         *(_UNIT + f"test_{each}.py" for each in ("endpoints", "statuses", "retry_policy")),
         "tests/volumes/test_permissions.py",
@@ -107,9 +106,6 @@ GUARDED = {
         *(_UNIT + "test_client.py", _UNIT + "test_statuses.py", *_MALFORMED),
         *("tests/cli/test_host_errors.py::TestSocket", _UNIT + "test_export.py", _UNIT + "test_threads.py"),
     ],
-    "devlxdctl/images/export.py": _EXPORTS,
-    "devlxdctl/images/hashing.py": _EXPORTS,
-    "devlxdctl/images/multipart.py": _EXPORTS,
 }
 """Modules that handle responses, files, tokens and retries."""
 
@@ -123,6 +119,7 @@ OTHERS = {
         _COMMANDS + "test_config.py",
         _UNIT + "test_watch.py",
     ],
+    "devlxdctl/config/replacement.py": [_CONFIG + "test_replacement.py", _CONFIG + "test_interruption.py"],
     "devlxdctl/config/template.py": [_CONFIG + "test_template.py"],
     "devlxdctl/config/bursts.py": [
         "tests/cli/test_config_watch_commands.py",
@@ -139,6 +136,9 @@ OTHERS = {
         _UNIT + "test_timeouts.py",
         _ROBUSTNESS + "test_websocket.py",
     ],
+    "devlxdctl/images/export.py": _EXPORTS,
+    "devlxdctl/images/hashing.py": _EXPORTS,
+    "devlxdctl/images/multipart.py": _EXPORTS,
     "devlxdctl/volumes/names.py": ["tests/volumes"],
     "devlxdctl/cli/hooks.py": ["tests/cli/test_hooks.py", "tests/cli/test_config_watch_commands.py"],
     "devlxdctl/cli/signals.py": ["tests/cli/test_signals.py", _ROBUSTNESS + "test_signals.py"],
