@@ -176,7 +176,7 @@ def test_client_ping_gets_pong_and_close_gets_close(simulator: Simulator) -> Non
 
 
 def test_listener_without_pongs_is_dropped(short: Path) -> None:
-    profile = dataclasses.replace(LXD_6, ping_interval=0.1, pong_timeout=0.3)
+    profile = dataclasses.replace(LXD_6, ping_interval=0.1, pong_timeout=1.0)
     with (
         make_simulator(short, profile=profile) as simulator,
         RawConnection(simulator.path) as mute,
