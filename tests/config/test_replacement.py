@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -270,8 +271,9 @@ class TestWhatIsAtThePath:
         self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
-        with pytest.raises(BadData, match="is not the name of a file"):
+        with pytest.raises(BadData) as caught:
             replace(name)
+        assert str(caught.value) == f"{name or repr(name)}: is not the name of a file"
         assert list(tmp_path.iterdir()) == []
 
     def test_path_with_nul_is_refused(self, tmp_path: Path) -> None:
@@ -375,6 +377,30 @@ class TestFailures:
         assert done.stdout == "['file']\n"
         assert problem in done.stderr.splitlines()[-1]
 
+    def test_content_that_cannot_be_written_to_the_disk_leaves_the_old_file(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(descriptor: int) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        file.write_bytes(b"old")
+        monkeypatch.setattr(os, "fsync", fail)
+        with pytest.raises(BadData, match=f"{file}: input/output error"):
+            replace(file)
+        assert file.read_bytes() == b"old"
+
+    @pytest.mark.usefixtures("root")
+    def test_a_file_that_cannot_be_removed_is_an_error(self, short: Path) -> None:
+        short.chmod(0o755)
+        (short / "file").write_bytes(b"old")
+        code = (
+            "from devlxdctl.config.replacement import *; import os\n"
+            f"os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})\n"
+            f"remove_file('{short}/file')"
+        )
+        assert _error_of(code) == f"devlxdctl.errors.BadData: {short}/file: permission denied"
+        assert (short / "file").read_bytes() == b"old"
+
     @pytest.mark.usefixtures("root")
     def test_only_root_can_give_a_file_to_another_user(self, short: Path) -> None:
         short.chmod(0o777)
@@ -422,7 +448,7 @@ class TestOwner:
             ("root", Owner(0)),
             ("root:root", Owner(0, 0)),
             ("12:34", Owner(12, 34)),
-            ("4000000000", Owner(4_000_000_000)),
+            ("4294967294", Owner(4_294_967_294)),
         ],
     )
     def test_owner_can_be_given_by_name_or_number(self, text: str, owner: Owner) -> None:
