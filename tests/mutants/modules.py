@@ -119,7 +119,7 @@ OTHERS = {
         _COMMANDS + "test_config.py",
         _UNIT + "test_watch.py",
     ],
-    "devlxdctl/config/replacement.py": [_CONFIG + "test_replacement.py", _CONFIG + "test_interruption.py"],
+    "devlxdctl/config/replacement.py": [_CONFIG + "test_replacement.py", _SYNCED],
     "devlxdctl/config/template.py": [_CONFIG + "test_template.py"],
     "devlxdctl/config/bursts.py": [
         "tests/cli/test_config_watch_commands.py",
@@ -136,7 +136,7 @@ OTHERS = {
         _UNIT + "test_timeouts.py",
         _ROBUSTNESS + "test_websocket.py",
     ],
-    "devlxdctl/images/export.py": _EXPORTS,
+    "devlxdctl/images/export.py": [*_EXPORTS, _COMMANDS + "test_image.py"],
     "devlxdctl/images/hashing.py": _EXPORTS,
     "devlxdctl/images/multipart.py": _EXPORTS,
     "devlxdctl/volumes/names.py": ["tests/volumes"],

@@ -154,6 +154,11 @@ RESPONSES: dict[str, tuple[bytes, type[DevLXDError], str]] = {
         BadData,
         f"truncated image: it ends in the part rootfs, after {len(METADATA + ROOTFS)} bytes",
     ),
+    "another part announced": (
+        split(end=f"--{BOUNDARY}\r\n".encode()),
+        BadData,
+        f"truncated image: it ends in the part rootfs, after {len(METADATA + ROOTFS)} bytes",
+    ),
     "header without a colon": (
         split(f"--{BOUNDARY}\r\nx\r\n\r\n".encode()),
         UnexpectedResponse,

@@ -120,6 +120,7 @@ def test_another_range_than_requested_is_an_unexpected_response(
     requested = f"bytes {size - 100}-{size - 1}/{size}"
     assert error.problem == f"expected {requested}, the host sends bytes 0-0/1"
     assert isinstance(error, UnexpectedResponse)
+    assert error.http_status == 206
     assert contents(image_directory) == {}
 
 
