@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 import stat
@@ -318,6 +319,38 @@ class TestCheck:
             raise AssertionError
 
         assert not replace(file, mode=0o640, check=check)
+
+
+class TestSeveralProcesses:
+    """A temporary file that is locked belongs to a process that is running."""
+
+    def test_the_temporary_file_of_another_run_is_kept(self, file: Path) -> None:
+        def check(temporary: str) -> None:
+            assert replace(file, b"other")
+            assert Path(temporary).read_bytes() == b"new"
+
+        assert replace(file, check=check)
+        assert file.read_bytes() == b"new"
+
+    def test_a_temporary_file_that_another_process_locks_first_is_left_to_it(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        flock = fcntl.flock
+        descriptors: list[int] = []
+
+        def lock(descriptor: int, operation: int) -> None:
+            descriptors.append(descriptor)
+            if len(descriptors) == 1:
+                raise BlockingIOError
+            flock(descriptor, operation)
+
+        monkeypatch.setattr(fcntl, "flock", lock)
+        assert replace(file)
+        assert file.read_bytes() == b"new"
+        assert len(descriptors) == 2
+        assert descriptors[0] == descriptors[1]  # it was closed, so its number was free
+        [left] = (each for each in file.parent.iterdir() if each != file)
+        left.unlink()
 
 
 class TestFailures:
