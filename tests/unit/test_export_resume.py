@@ -110,15 +110,16 @@ def test_bytes_received_twice_are_skipped_where_the_host_ignores_ranges(image_di
     assert contents(image_directory) == {UNIFIED_NAME: IMAGE}
 
 
+@pytest.mark.parametrize("found", ["bytes 0-0/1", "octets 0-0/1"])
 def test_another_range_than_requested_is_an_unexpected_response(
-    socket_directory: Path, image_directory: Path
+    found: str, socket_directory: Path, image_directory: Path
 ) -> None:
-    other = response(b"x", OCTET_STREAM, "206 Partial Content", "Content-Range: bytes 0-0/1\r\n")
+    other = response(b"x", OCTET_STREAM, "206 Partial Content", f"Content-Range: {found}\r\n")
     raw_host = RawHost(socket_directory / "sock", in_turn(unified()[:-100], other))
     error = export_error(image_directory, raw_host)
     size = len(IMAGE)
     requested = f"bytes {size - 100}-{size - 1}/{size}"
-    assert error.problem == f"expected {requested}, the host sends bytes 0-0/1"
+    assert error.problem == f"expected {requested}, the host sends {found}"
     assert isinstance(error, UnexpectedResponse)
     assert error.http_status == 206
     assert contents(image_directory) == {}
