@@ -107,6 +107,8 @@ def restarts(host: DaemonHost | SimulatedHost, kinds: Iterable[Restart]) -> None
         jobs["ready --hold"] = host.start(PROGRAM, "ready", "--hold", "--interval", "0.5")
     jobs["config watch"].wait_for(b"user.n")
     jobs["events"].wait_for(b": 101\n", stderr=True)
+    if has_readiness:
+        poll("Ready at the start", lambda: host.ready() or None, 20)
     before: dict[str, Usage] = {}
     started = time.monotonic()
     done: list[Restart] = []

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final, NoReturn
 
-from devlxdctl.errors import NotSupported, UnexpectedResponse
+from devlxdctl.errors import HostUnavailable, NotSupported, UnexpectedResponse
 from devlxdctl.http.endpoints import READY
 from devlxdctl.http.messages import Request
 from devlxdctl.http.retry import RetryPolicy
@@ -21,6 +21,9 @@ _log: Final = logging.getLogger(__name__)
 _RESET_DELAY: Final = 1.0
 """Seconds within which a daemon that responds again after a restart resets Ready."""
 _PAUSES: Final = (0.2, 0.5, 1.0, 2.0)
+"""Seconds between attempts that the host accepts and that have no effect."""
+_MAX_RESTARTS: Final = 10
+"""Attempts during which the host restarted, one or two seconds each, after which it is unavailable."""
 
 
 def is_ready(session: Session, read_state: ReadState, retry: RetryPolicy) -> bool:
@@ -35,26 +38,35 @@ def set_ready(session: Session, read_state: ReadState, ready: bool, retry: Retry
     """Report Ready, or Started, and verify it by reading the state.
 
     A state that disagrees once is no proof that the host ignores it: a restart of the daemon resets Ready
-    shortly after it responds again. So after a retry, the state is read again after that delay.
+    shortly after it responds again. So after a retry, the state is read again after that delay. An attempt
+    during which the host restarted proves nothing. Raises `HostUnavailable` after `_MAX_RESTARTS` of these.
     """
     state = "Ready" if ready else "Started"
     request = Request("PATCH", READY.path, READY, b'{"state":"%s"}' % state.encode())
-    retries = retry.retries
-    for pause in (*_PAUSES, None):
+    pauses = iter(_PAUSES)
+    restarts = 0
+    while True:
+        retries = retry.retries
         response = session.send(request, retry)
         if response.body:  # LXD 5.0 answers with the state and changes nothing
             session.parse(response, READY.path)
             raise _not_supported(session, "ignored by this host")
         is_set = is_ready(session, read_state, retry) is ready
-        if is_set and retry.retries > retries:
+        has_restarted = retry.retries > retries
+        if is_set and has_restarted:
             retries = retry.retries
             time.sleep(_RESET_DELAY)
-            is_set = is_ready(session, read_state, retry) is ready
-        if is_set and retry.retries == retries:
+            is_set = is_ready(session, read_state, retry) is ready and retry.retries == retries
+        if is_set:
             return
-        if pause is not None:
+        if has_restarted:
+            restarts += 1
+            if restarts == _MAX_RESTARTS:
+                raise HostUnavailable("ready", f"the host restarted during each of {restarts} attempts")
+        elif (pause := next(pauses, None)) is not None:
             time.sleep(pause)
-    raise _not_supported(session, f"the host accepted {state}, but the state did not change")
+        else:
+            raise _not_supported(session, f"the host accepted {state}, but the state did not change")
 
 
 def hold_ready(session: Session, read_state: ReadState, interval: float, retry: RetryPolicy) -> NoReturn:
@@ -67,7 +79,7 @@ def hold_ready(session: Session, read_state: ReadState, interval: float, retry: 
             if not is_ready(session, read_state, retry):
                 _log.info("the host has lost Ready; reporting it again")
                 set_ready(session, read_state, True, retry)
-        except (NotSupported, UnexpectedResponse) as error:  # possibly of a host that is restarting
+        except (HostUnavailable, NotSupported, UnexpectedResponse) as error:  # of a host that restarts
             _log.warning("%s", error)
 
 

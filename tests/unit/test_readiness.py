@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devlxdctl import Client, NotSupported
+from devlxdctl import Client, HostUnavailable, NotSupported, PermissionDenied
 from devlxdctl.simulator import Simulator
 from tests.support.raw_host import OCTET_STREAM, RawHost, Script, response
 
@@ -15,6 +15,7 @@ READY = response(b'{"state":"Ready"}')
 STARTED = response(b'{"state":"Started"}')
 ACCEPTED = response(b"", OCTET_STREAM)
 STARTING = response(b"starting\n", "text/plain", "500 Internal Server Error")
+UNAUTHORIZED = response(b"Access denied\n", "text/plain", "401 Unauthorized")
 
 
 def in_turn(*responses: bytes) -> Script:
@@ -59,3 +60,36 @@ def test_host_that_accepts_ready_without_effect_is_not_supported(socket_director
         with pytest.raises(NotSupported) as caught:
             client.set_ready()
     assert str(caught.value) == "ready: the host accepted Ready, but the state did not change"
+
+
+def test_restarts_during_the_attempts_are_no_proof_that_ready_has_no_effect(
+    socket_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devlxdctl.events.readiness._RESET_DELAY", 0.01)
+    lost_at_once = (STARTING, ACCEPTED, STARTED)
+    lost_later = (ACCEPTED, STARTING, READY, STARTED)
+    script = in_turn(*lost_at_once * 5, *lost_later * 4, ACCEPTED, READY)
+    with RawHost(socket_directory / "sock", script) as raw_host, Client(raw_host.path) as client:
+        client.set_ready()
+    assert len(raw_host.requests) == 5 * 3 + 4 * 4 + 2
+
+
+def test_host_that_restarts_during_every_attempt_is_unavailable(
+    socket_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devlxdctl.events.readiness._RESET_DELAY", 0.01)
+    script = in_turn(*(STARTING, ACCEPTED, STARTED) * 10)
+    with RawHost(socket_directory / "sock", script) as raw_host, Client(raw_host.path) as client:
+        with pytest.raises(HostUnavailable) as caught:
+            client.set_ready()
+    assert str(caught.value) == "ready: the host restarted during each of 10 attempts"
+    assert len(raw_host.requests) == 30
+
+
+def test_held_ready_outlives_a_host_that_restarts_during_every_attempt(socket_directory: Path) -> None:
+    restarting = (STARTED, *(STARTING, ACCEPTED, STARTED) * 10)
+    script = in_turn(ACCEPTED, READY, *restarting, STARTED, ACCEPTED, READY, UNAUTHORIZED)
+    with RawHost(socket_directory / "sock", script) as raw_host, Client(raw_host.path) as client:
+        with pytest.raises(PermissionDenied):
+            client.hold_ready(interval=0.01)
+    assert methods(raw_host)[-4:] == [b"GET", b"PATCH", b"GET", b"GET"]
