@@ -228,15 +228,15 @@ class EventStream(Generic[_T_co]):
         Raises `PermissionDenied` when the host rejects the connection for good, and `BrokenPipeError` when
         the reader of `output_fd` has closed it.
         """
+        item = self._take()
+        if item is not None:
+            return item
         deadline = None if timeout is None else time.monotonic() + timeout
         poll = select.poll()
         poll.register(self._wake_receiver, select.POLLIN)
         if self._output_fd is not None:
             poll.register(self._output_fd, 0)  # errors only
-        while True:
-            item = self._take()
-            if item is not None:
-                return item
+        while item is None:
             rest = None if deadline is None else max(deadline - time.monotonic(), 0) * 1000
             ready = poll.poll(rest)
             if not ready:
@@ -245,6 +245,8 @@ class EventStream(Generic[_T_co]):
                 raise BrokenPipeError("the reader has closed the output")
             with contextlib.suppress(BlockingIOError):
                 self._wake_receiver.recv(4096)
+            item = self._take()
+        return item
 
     def _take(self) -> _T_co | None:
         with self._lock:
@@ -255,9 +257,10 @@ class EventStream(Generic[_T_co]):
                 self._is_idle = True
             return item
 
-    def _put(self, item: Event | Gap) -> None:
+    def _put(self, *items: Event | Gap) -> None:
         with self._lock:
-            self._backlog.put(item)
+            for item in items:
+                self._backlog.put(item)
             self._wake()
 
     def _wake(self) -> None:
@@ -293,7 +296,7 @@ class EventStream(Generic[_T_co]):
         """Put messages until the connection breaks, which raises `OSError`."""
         assert self._connection is not None
         while True:
-            self._put(Event(self._connection.receive()))
+            self._put(*map(Event, self._connection.receive()))
 
     def _disconnect(self) -> None:
         with self._lock:

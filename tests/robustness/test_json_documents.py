@@ -108,9 +108,9 @@ event_texts = (
 def test_any_event_is_printed_as_one_line(text: str) -> None:
     line = _event_line(Event(text))
     assert isinstance(line, Line) and line.cells is not None
-    assert all(isinstance(cell, str) for cell in line.cells)
-    assert "\n" not in line.json
-    line.json.encode("utf-8")
+    assert all(isinstance(cell, str) for cell in line.cells())
+    assert "\n" not in line.json()
+    line.json().encode("utf-8")
 
 
 @settings(deadline=None)

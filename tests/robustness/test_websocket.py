@@ -5,10 +5,13 @@ from __future__ import annotations
 import itertools
 import socket
 import struct
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from devlxdctl import Client, DevLXDError, Event, EventStream, Gap
 from devlxdctl.events.stream import Item
@@ -70,6 +73,47 @@ def test_close_frame_with_any_code_leads_to_a_reconnect(code: int, socket_direct
 @pytest.mark.parametrize("size", range(len(frame(MESSAGE))))
 def test_message_truncated_at_any_byte_is_no_event(size: int, socket_directory: Path) -> None:
     assert_gap_then_event(frame(MESSAGE)[:size], socket_directory / "sock")
+
+
+messages = st.one_of(
+    st.text("ab\u00e4", max_size=200),
+    st.sampled_from([125, 126, 127, 4095, 16380, 16384, 65535, 65536]).map(lambda size: "x" * size),
+).map(str.encode)
+"""Payloads of all lengths that have a header or a buffer of another kind."""
+
+sequences = st.lists(
+    st.one_of(
+        messages.map(lambda text: ([text], frame(text))),
+        st.tuples(messages, messages).map(
+            lambda parts: ([b"".join(parts)], frame(parts[0], fin=False) + frame(parts[1], CONTINUATION))
+        ),
+        st.tuples(messages, messages).map(
+            lambda parts: (
+                [b"".join(parts)],
+                frame(parts[0], fin=False) + frame(b"!", PING) + frame(parts[1], CONTINUATION),
+            )
+        ),
+        messages.map(lambda text: ([], frame(text, BINARY))),
+        st.just(([], frame(b"", PONG))),
+        st.just(([], frame(b"alive", PING))),
+    ),
+    max_size=60,
+)
+"""The messages of text in some frames, and the frames."""
+
+
+@settings(deadline=None, max_examples=60)
+@given(sequences)
+def test_any_frames_that_arrive_together_are_their_messages_in_order(
+    sequence: list[tuple[list[bytes], bytes]],
+) -> None:
+    expected = [text.decode() for texts, _ in sequence for text in texts]
+    payload = b"".join(frames for _, frames in sequence)
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        with WebSocketHost(Path(directory, "sock"), [payload + frame(MESSAGE)]) as raw_host:
+            with events_of(raw_host.path) as events:
+                assert [events.get(60) for _ in expected] == [Event(text) for text in expected]
+                assert events.get(60) == EVENT
 
 
 def test_message_in_one_byte_frames_with_pings_between_is_one_event(socket_directory: Path) -> None:

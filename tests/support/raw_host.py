@@ -64,7 +64,12 @@ def websocket_accept(request: bytes) -> bytes:
 def websocket_frame(payload: bytes, opcode: int = 1, fin: bool = True, length: int | None = None) -> bytes:
     """Return a websocket frame of a server. `length` is what its header says, by default the real length."""
     size = len(payload) if length is None else length
-    encoded = bytes([size]) if size < 126 else b"\x7f" + struct.pack("!Q", size)
+    if size < 126:
+        encoded = bytes([size])
+    elif size < 1 << 16:
+        encoded = b"\x7e" + struct.pack("!H", size)
+    else:
+        encoded = b"\x7f" + struct.pack("!Q", size)
     return bytes([fin << 7 | opcode]) + encoded + payload
 
 

@@ -246,4 +246,4 @@ def _run_after_changes(results: Iterator[SavedFile], command: list[str], is_endl
             status = run_command(command, result.path)
             if status and not is_endless:
                 raise click.exceptions.Exit(status)
-        yield Line(compact_json({"path": result.path, "changed": result.changed}), None)
+        yield Line(functools.partial(compact_json, {"path": result.path, "changed": result.changed}), None)

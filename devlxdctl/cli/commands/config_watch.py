@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -83,8 +84,7 @@ def _lines(
     for changes in groups:
         if not quiet:
             for change in changes:
-                cells = (change.action, change.key, change.value or "", change.old_value or "")
-                yield Line(change_json(change), cells)
+                yield Line(partial(change_json, change), partial(_cells, change))
         if batch and changes:
             run_batch(command, changes)
         elif command and changes:
@@ -92,3 +92,7 @@ def _lines(
         seen += sum(change.action != "initial" for change in changes)
         if count is not None and seen >= count:
             return
+
+
+def _cells(change: Change[str]) -> Sequence[str]:
+    return (change.action, change.key, change.value or "", change.old_value or "")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -91,7 +91,17 @@ def _event_line(event: Event) -> Line:
     try:
         document = event.parse()
     except ValueError:
-        return Line(compact_json(event.text), ("", "", "", "", event.text))
+        return Line(lambda: compact_json(event.text), lambda: ("", "", "", "", event.text))
+    return Line(lambda: _json(event, document), lambda: _cells(document))
+
+
+def _json(event: Event, document: Mapping[str, Any]) -> str:
+    """JSON Lines needs one line of UTF-8, whatever the host sends."""
+    is_line = "\n" not in event.text and re.search("[\ud800-\udfff]", event.text) is None
+    return event.text if is_line else compact_json(document)
+
+
+def _cells(document: Mapping[str, Any]) -> Sequence[str]:
     metadata = document.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     if "key" in metadata:
@@ -105,7 +115,4 @@ def _event_line(event: Event) -> Line:
         subject = [as_text(metadata.get("action", "")), as_text(metadata["name"]), *options]
     else:
         subject = ["", "", as_text(document.get("metadata"))]
-    # JSON Lines needs one line of UTF-8, whatever the host sends.
-    is_line = "\n" not in event.text and re.search("[\ud800-\udfff]", event.text) is None
-    text = event.text if is_line else compact_json(document)
-    return Line(text, (as_text(document.get("timestamp", "")), as_text(document.get("type", "")), *subject))
+    return (as_text(document.get("timestamp", "")), as_text(document.get("type", "")), *subject)

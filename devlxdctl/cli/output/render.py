@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from devlxdctl import ExitStatus, UnexpectedResponse
@@ -71,10 +71,13 @@ class Raw(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One line of a stream, as JSON text and as cells; without cells, it is printed as JSON only."""
+    """One line of a stream. Only the form that is printed is made: JSON text, or cells.
 
-    json: str
-    cells: Sequence[str] | None
+    With None for its cells, it is printed as JSON only.
+    """
+
+    json: Callable[[], str]
+    cells: Callable[[], Sequence[str]] | None
 
 
 class Lines(NamedTuple):
@@ -131,14 +134,15 @@ def _write_lines(stream: Lines, as_json: bool, is_terminal: bool) -> None:
     try:
         for line in stream.lines:
             if as_json:
-                data = encode(_terminal_json(line.json) if is_terminal else line.json) + b"\n"
+                text = line.json()
+                data = encode(_terminal_json(text) if is_terminal else text) + b"\n"
             elif line.cells is None:
                 continue
             elif columns:
-                data = encode(columns.format(line.cells))
+                data = encode(columns.format(line.cells()))
             else:
                 # Each cell for itself: with one emoji, all of the text would take four bytes a character.
-                data = b"\t".join(encode(_cell(cell)) for cell in line.cells) + b"\n"
+                data = b"\t".join(encode(_cell(cell)) for cell in line.cells()) + b"\n"
             write_stdout(data)
     except BrokenPipeError as error:  # noticed while there was nothing to write
         raise OutputClosed from error
