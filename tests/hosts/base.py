@@ -77,3 +77,10 @@ class Host(Protocol):
     def start_daemon(self) -> None:
         """Start the daemon again and wait until the guest can connect."""
         ...
+
+    def revive_daemon(self) -> bool:
+        """Start the daemon again if it has ended by its known defect, as systemd does. Return whether it had.
+
+        Raises HostError, with the end of its log, if it has ended otherwise.
+        """
+        ...

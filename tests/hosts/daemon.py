@@ -180,10 +180,6 @@ class DaemonHost:
         self._wait_for_guest_api()
 
     def revive_daemon(self) -> bool:
-        """Start the daemon again if it has ended by its known defect, as systemd does. Return whether it had.
-
-        Raises HostError, with the end of its log, if it has ended otherwise.
-        """
         assert self._daemon is not None
         if self._daemon.running:
             return False

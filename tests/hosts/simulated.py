@@ -104,6 +104,9 @@ class SimulatedHost:
         self._running = Simulator(self.socket, self._guest, self._profile)
         self._running.__enter__()
 
+    def revive_daemon(self) -> bool:
+        return False  # it does not have the defect
+
     @property
     def _simulator(self) -> Simulator:
         assert self._running is not None, "the simulator is stopped"
