@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from devlxdctl.simulator import Simulator
-from tests.cli.background import wait_for_listeners
+from tests.cli.background import poll
 from tests.support.program import PROGRAM, Result, failure, run
 
 LARGE = "".join(chr(32 + number % 95) for number in range(200_000)).replace("'", "-").replace("\\", "-")
@@ -77,8 +77,12 @@ def change_large_key(simulator: Simulator, name: str) -> Iterator[None]:
         return
     end = threading.Event()
 
+    def is_listening() -> bool | None:
+        # A command that finds its output closed has ended before anybody can see that it listens.
+        return end.is_set() or simulator.show()["listeners"] > 0 or None
+
     def change() -> None:
-        wait_for_listeners(simulator)
+        poll("a listener, or the end", is_listening, 60)
         number = 0
         while not end.wait(0.05):
             number += 1
