@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from devlxdctl import Client, HostUnavailable, NotSupported, PermissionDenied
+from devlxdctl import Client, HostUnavailable, NotSupported, PermissionDenied, UnexpectedResponse
 from devlxdctl.simulator import Simulator
 from tests.support.raw_host import OCTET_STREAM, RawHost, Script, response
 
@@ -60,6 +62,51 @@ def test_host_that_accepts_ready_without_effect_is_not_supported(socket_director
         with pytest.raises(NotSupported) as caught:
             client.set_ready()
     assert str(caught.value) == "ready: the host accepted Ready, but the state did not change"
+    assert caught.value.hint == "upgrade LXD on the host: this version does not support readiness"
+
+
+def test_malformed_answer_to_ready_is_no_host_without_readiness(socket_directory: Path) -> None:
+    with RawHost(socket_directory / "sock", response(b"Ready")) as raw_host, Client(raw_host.path) as client:
+        with pytest.raises(UnexpectedResponse):
+            client.set_ready()
+
+
+def test_ready_that_stays_after_a_retry_is_not_reported_again(socket_directory: Path) -> None:
+    script = in_turn(STARTING, ACCEPTED, READY, READY)
+    with RawHost(socket_directory / "sock", script) as raw_host, Client(raw_host.path) as client:
+        client.set_ready()
+    assert methods(raw_host) == [b"PATCH", b"PATCH", b"GET", b"GET"]
+
+
+def test_ready_that_is_lost_half_a_second_after_a_restart_is_reported_again(socket_directory: Path) -> None:
+    accepted: list[float] = []
+    starting = iter([STARTING])
+
+    def script(request: bytes) -> bytes:
+        if request.startswith(b"PATCH"):
+            answer = next(starting, ACCEPTED)
+            accepted.extend([time.monotonic()] * (answer == ACCEPTED))
+            return answer
+        return STARTED if len(accepted) == 1 and time.monotonic() > accepted[0] + 0.5 else READY
+
+    with RawHost(socket_directory / "sock", script) as raw_host, Client(raw_host.path) as client:
+        client.set_ready()
+    assert len(accepted) == 2
+
+
+def test_held_ready_is_checked_at_the_interval(socket_directory: Path) -> None:
+    times: list[float] = []
+    responses = in_turn(ACCEPTED, READY, READY, READY, UNAUTHORIZED)
+
+    def script(request: bytes) -> bytes | None:
+        times.append(time.monotonic())
+        return responses(request)
+
+    with RawHost(socket_directory / "sock", script) as raw_host, Client(raw_host.path) as client:
+        with pytest.raises(PermissionDenied):
+            client.hold_ready(interval=0.2)
+    assert len(times) == 5
+    assert all(later - earlier >= 0.2 for earlier, later in itertools.pairwise(times[1:]))
 
 
 def test_restarts_during_the_attempts_are_no_proof_that_ready_has_no_effect(
