@@ -116,6 +116,26 @@ def test_any_frames_that_arrive_together_are_their_messages_in_order(
                 assert events.get(60) == EVENT
 
 
+@pytest.mark.parametrize("size", [6, 126])
+@pytest.mark.parametrize("shift", range(8))
+def test_many_frames_are_complete_wherever_a_read_ends(size: int, shift: int, socket_directory: Path) -> None:
+    """The header has two bytes, or four. Together, the ends of the reads are at each byte of a frame."""
+    texts = [f"{number:06}".ljust(size, ".") for number in range((1 << 18) // size)]
+    payload = frame(b"-" * shift) + b"".join(frame(text.encode()) for text in texts)
+    with WebSocketHost(socket_directory / "sock", [payload]) as raw_host:
+        with events_of(raw_host.path) as events:
+            assert events.get(60) == Event("-" * shift)
+            assert [events.get(60) for _ in texts] == [Event(text) for text in texts]
+
+
+def test_message_of_64_kib_between_small_ones_is_complete(socket_directory: Path) -> None:
+    large = b"x" * (1 << 16)
+    payload = frame(MESSAGE) + frame(large) + frame(MESSAGE)
+    with WebSocketHost(socket_directory / "sock", [payload]) as raw_host:
+        with events_of(raw_host.path) as events:
+            assert [events.get(60) for _ in range(3)] == [EVENT, Event(large.decode()), EVENT]
+
+
 def test_message_in_one_byte_frames_with_pings_between_is_one_event(socket_directory: Path) -> None:
     last = len(MESSAGE) - 1
     frames = [
