@@ -116,6 +116,7 @@ class Client(ConfigMethods, VolumeMethods):
         """Report to the host that the instance is Ready, or not Ready any more, and verify the new state.
 
         Raises `NotSupported` if the state did not change: LXD 5.0 responds with status 200 and ignores it.
+        Raises `HostUnavailable` if the host restarts during each of many attempts.
         """
         from devlxdctl.events.readiness import set_ready
 

@@ -23,7 +23,7 @@ _RESET_DELAY: Final = 1.0
 _PAUSES: Final = (0.2, 0.5, 1.0, 2.0)
 """Seconds between attempts that the host accepts and that have no effect."""
 _MAX_RESTARTS: Final = 10
-"""Attempts during which the host restarted, one or two seconds each, after which it is unavailable."""
+"""Attempts during which the host restarted, usually of one or two seconds, after which it is unavailable."""
 
 
 def is_ready(session: Session, read_state: ReadState, retry: RetryPolicy) -> bool:
@@ -45,24 +45,25 @@ def set_ready(session: Session, read_state: ReadState, ready: bool, retry: Retry
     request = Request("PATCH", READY.path, READY, b'{"state":"%s"}' % state.encode())
     pauses = iter(_PAUSES)
     restarts = 0
+    verified = retry.retries
     while True:
-        retries = retry.retries
+        before = retry.retries
         response = session.send(request, retry)
         if response.body:  # LXD 5.0 answers with the state and changes nothing
             session.parse(response, READY.path)
             raise _not_supported(session, "ignored by this host")
-        is_set = is_ready(session, read_state, retry) is ready
-        has_restarted = retry.retries > retries
-        if is_set and has_restarted:
-            retries = retry.retries
+        was_set = is_set = is_ready(session, read_state, retry) is ready
+        if is_set and retry.retries > verified:  # also by an attempt before this one
+            verified = retry.retries
             time.sleep(_RESET_DELAY)
-            is_set = is_ready(session, read_state, retry) is ready and retry.retries == retries
+            is_set = is_ready(session, read_state, retry) is ready and retry.retries == verified
         if is_set:
             return
-        if has_restarted:
+        if was_set or retry.retries > before:
             restarts += 1
             if restarts == _MAX_RESTARTS:
                 raise HostUnavailable("ready", f"the host restarted during each of {restarts} attempts")
+            time.sleep(_PAUSES[0])
         elif (pause := next(pauses, None)) is not None:
             time.sleep(pause)
         else:

@@ -94,6 +94,37 @@ def test_ready_that_is_lost_half_a_second_after_a_restart_is_reported_again(sock
     assert len(accepted) == 2
 
 
+def test_ready_is_verified_after_a_restart_during_an_earlier_attempt(socket_directory: Path) -> None:
+    script = in_turn(STARTING, ACCEPTED, STARTED, ACCEPTED, READY, STARTED, ACCEPTED, READY)
+    with RawHost(socket_directory / "sock", script) as raw_host, Client(raw_host.path) as client:
+        client.set_ready()
+    assert len(raw_host.requests) == 8
+
+
+def test_ready_that_was_seen_and_lost_is_no_host_without_readiness(
+    socket_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devlxdctl.events.readiness._PAUSES", (0.01,))
+    once = (STARTING, ACCEPTED, STARTED)
+    # The first of each two attempts has a retry. The second sees Ready and loses it.
+    script = in_turn(*(*once, ACCEPTED, READY, STARTED) * 3, ACCEPTED, READY)
+    with RawHost(socket_directory / "sock", script) as raw_host, Client(raw_host.path) as client:
+        client.set_ready()
+    assert len(raw_host.requests) == 20
+
+
+def test_one_restart_does_not_hide_that_the_host_ignores_ready(socket_directory: Path) -> None:
+    starting = iter([STARTING])
+
+    def script(request: bytes) -> bytes:
+        return next(starting, ACCEPTED) if request.startswith(b"PATCH") else STARTED
+
+    with RawHost(socket_directory / "sock", script) as raw_host, Client(raw_host.path) as client:
+        with pytest.raises(NotSupported):
+            client.set_ready()
+    assert methods(raw_host).count(b"GET") == 6
+
+
 def test_held_ready_is_checked_at_the_interval(socket_directory: Path) -> None:
     times: list[float] = []
     responses = in_turn(ACCEPTED, READY, READY, READY, UNAUTHORIZED)
