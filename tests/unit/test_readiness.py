@@ -58,9 +58,11 @@ def test_host_that_accepts_ready_without_effect_is_not_supported(socket_director
     def script(request: bytes) -> bytes:
         return ACCEPTED if request.startswith(b"PATCH") else STARTED
 
+    started = time.monotonic()
     with RawHost(socket_directory / "sock", script) as raw_host, Client(raw_host.path) as client:
         with pytest.raises(NotSupported) as caught:
             client.set_ready()
+    assert time.monotonic() - started >= 3.7  # the host gets this time
     assert str(caught.value) == "ready: the host accepted Ready, but the state did not change"
     assert caught.value.hint == "upgrade LXD on the host: this version does not support readiness"
 
