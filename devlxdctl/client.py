@@ -126,8 +126,8 @@ class Client(ConfigMethods, VolumeMethods):
         """Report Ready, and again whenever the host has lost it. Runs until an error.
 
         A restart of the instance or of the host's daemon loses it, and no event says so. `interval` is the
-        number of seconds between two checks. Raises what is wrong at the start; later, the host can be
-        unavailable at any time.
+        number of seconds between two checks. Raises what is wrong at the start. After the first response, the
+        host can restart as often as it likes, and be unavailable at any time.
         """
         from devlxdctl.events.readiness import hold_ready
 

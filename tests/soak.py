@@ -98,17 +98,16 @@ def until(end: float, kinds: Iterable[Restart]) -> Iterator[Restart]:
 def restarts(host: DaemonHost | SimulatedHost, kinds: Iterable[Restart]) -> None:
     """Restart the daemon many times. The change after each restart must be reported, once."""
     host.set({"user.n": "0"})
+    has_readiness = host.run(PROGRAM, "ready", "--unset").status == 0
     jobs = {
         "config watch": host.start(PROGRAM, "config", "watch", "user.n"),
         "events": host.start(PROGRAM, "-v", "events"),
     }
-    has_readiness = host.run(PROGRAM, "ready").status == 0
-    if has_readiness:
-        jobs["ready --hold"] = host.start(PROGRAM, "ready", "--hold", "--interval", "0.5")
     jobs["config watch"].wait_for(b"user.n")
     jobs["events"].wait_for(b": 101\n", stderr=True)
     if has_readiness:
-        poll("Ready at the start", lambda: host.ready() or None, 20)
+        # The restarts begin before it has reported Ready.
+        jobs["ready --hold"] = host.start(PROGRAM, "ready", "--hold", "--interval", "0.5")
     before: dict[str, Usage] = {}
     started = time.monotonic()
     done: list[Restart] = []
@@ -120,7 +119,7 @@ def restarts(host: DaemonHost | SimulatedHost, kinds: Iterable[Restart]) -> None
         if turn == MIN_RESTARTS - 1:
             before = {name: usage(job) for name, job in jobs.items()}
     if has_readiness:
-        poll("Ready at the end", lambda: host.ready() or None, 60)
+        wait_until_ready(host, jobs["ready --hold"])
     what = f"{host.name}, {len(done)} restarts"
     mixture = ", ".join(f"{kind} {done.count(kind)}" for kind in sorted(set(done)))
     print(f"{what}: {mixture}: {time.monotonic() - started:.0f} s", flush=True)
@@ -131,6 +130,16 @@ def restarts(host: DaemonHost | SimulatedHost, kinds: Iterable[Restart]) -> None
     assert values == [str(turn).encode() for turn in range(len(done) + 1)]
     for job in jobs.values():
         job.close()
+
+
+def wait_until_ready(host: DaemonHost | SimulatedHost, hold: Job) -> None:
+    try:
+        poll("Ready at the end", lambda: host.ready() or None, 60)
+    except TimeoutError:
+        state = "is running" if hold.running else f"has ended with {hold.wait()}"
+        print(f"ready --hold {state}; stderr ends with {hold.stderr()[-2000:]!r}", flush=True)
+        raise
+    assert hold.running
 
 
 def many_events(count: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from typing import Final, NoReturn
@@ -34,12 +35,18 @@ def is_ready(session: Session, read_state: ReadState, retry: RetryPolicy) -> boo
     return state == "Ready"
 
 
-def set_ready(session: Session, read_state: ReadState, ready: bool, retry: RetryPolicy) -> None:
+def set_ready(
+    session: Session,
+    read_state: ReadState,
+    ready: bool,
+    retry: RetryPolicy,
+    max_restarts: float = _MAX_RESTARTS,
+) -> None:
     """Report Ready, or Started, and verify it by reading the state.
 
     A state that disagrees once is no proof that the host ignores it: a restart of the daemon resets Ready
     shortly after it responds again. So after a retry, the state is read again after that delay. An attempt
-    during which the host restarted proves nothing. Raises `HostUnavailable` after `_MAX_RESTARTS` of these.
+    during which the host restarted proves nothing. Raises `HostUnavailable` after `max_restarts` of these.
     """
     state = "Ready" if ready else "Started"
     request = Request("PATCH", READY.path, READY, b'{"state":"%s"}' % state.encode())
@@ -61,8 +68,9 @@ def set_ready(session: Session, read_state: ReadState, ready: bool, retry: Retry
             return
         if was_set or retry.retries > before:
             restarts += 1
-            if restarts == _MAX_RESTARTS:
+            if restarts == max_restarts:
                 raise HostUnavailable("ready", f"the host restarted during each of {restarts} attempts")
+            pauses = iter(_PAUSES)
             time.sleep(_PAUSES[0])
         elif (pause := next(pauses, None)) is not None:
             time.sleep(pause)
@@ -72,14 +80,16 @@ def set_ready(session: Session, read_state: ReadState, ready: bool, retry: Retry
 
 def hold_ready(session: Session, read_state: ReadState, interval: float, retry: RetryPolicy) -> NoReturn:
     """Report Ready, and again whenever the host has lost it, for ever. See `Client.hold_ready`."""
-    set_ready(session, read_state, True, retry)
+    is_ready(session, read_state, retry)  # raises what is wrong at the start
+    retry.retry_forever()
+    set_ready(session, read_state, True, retry, math.inf)
     retry.retry_forever(accept_403=True)
     while True:
         time.sleep(interval)
         try:
             if not is_ready(session, read_state, retry):
                 _log.info("the host has lost Ready; reporting it again")
-                set_ready(session, read_state, True, retry)
+                set_ready(session, read_state, True, retry, math.inf)
         except (HostUnavailable, NotSupported, UnexpectedResponse) as error:  # of a host that restarts
             _log.warning("%s", error)
 

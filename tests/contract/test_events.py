@@ -147,6 +147,19 @@ def test_hold_reports_ready_again_after_a_restart(signal_name: StopSignal, any_h
     assert (job.wait(), job.stdout(), job.stderr()) == (-signal.SIGTERM, b"", b"")
 
 
+def test_hold_outlives_restarts_that_begin_before_it_has_reported_ready(any_host: Host) -> None:
+    if not EXPECTED[any_host.name].has_readiness:
+        assert any_host.run(PROGRAM, "ready", "--hold").status == 3
+        return
+    any_host.run(PROGRAM, "ready", "--unset")
+    job = any_host.start(PROGRAM, "ready", "--hold", "--interval", "0.2")
+    for _ in range(12):
+        any_host.stop_daemon("TERM")
+        any_host.start_daemon()
+    poll("Ready", lambda: any_host.ready() or None, 20)
+    assert job.running
+
+
 def test_watch_reports_what_changed_while_the_api_was_switched_off(any_host: Host) -> None:
     watch = start_watch(any_host, "--interval", "0.2")
     any_host.switch_api(False)

@@ -129,7 +129,7 @@ def test_one_restart_does_not_hide_that_the_host_ignores_ready(socket_directory:
 
 def test_held_ready_is_checked_at_the_interval(socket_directory: Path) -> None:
     times: list[float] = []
-    responses = in_turn(ACCEPTED, READY, READY, READY, UNAUTHORIZED)
+    responses = in_turn(STARTED, ACCEPTED, READY, READY, READY, UNAUTHORIZED)
 
     def script(request: bytes) -> bytes | None:
         times.append(time.monotonic())
@@ -138,8 +138,8 @@ def test_held_ready_is_checked_at_the_interval(socket_directory: Path) -> None:
     with RawHost(socket_directory / "sock", script) as raw_host, Client(raw_host.path) as client:
         with pytest.raises(PermissionDenied):
             client.hold_ready(interval=0.2)
-    assert len(times) == 5
-    assert all(later - earlier >= 0.2 for earlier, later in itertools.pairwise(times[1:]))
+    assert len(times) == 6
+    assert all(later - earlier >= 0.2 for earlier, later in itertools.pairwise(times[2:]))
 
 
 def test_restarts_during_the_attempts_are_no_proof_that_ready_has_no_effect(
@@ -166,10 +166,40 @@ def test_host_that_restarts_during_every_attempt_is_unavailable(
     assert len(raw_host.requests) == 30
 
 
-def test_held_ready_outlives_a_host_that_restarts_during_every_attempt(socket_directory: Path) -> None:
-    restarting = (STARTED, *(STARTING, ACCEPTED, STARTED) * 10)
-    script = in_turn(ACCEPTED, READY, *restarting, STARTED, ACCEPTED, READY, UNAUTHORIZED)
+@pytest.mark.parametrize("restarts", [9, 10, 11, 40])
+def test_held_ready_outlives_a_host_that_restarts_during_every_attempt(
+    restarts: int, socket_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devlxdctl.events.readiness._PAUSES", (0.01,))
+    monkeypatch.setattr("devlxdctl.events.readiness._RESET_DELAY", 0.01)
+    attempts = (STARTING, ACCEPTED, STARTED) * restarts + (ACCEPTED, READY, READY)
+    # At the start, and again when Ready is lost later.
+    script = in_turn(STARTED, *attempts, STARTED, *attempts, UNAUTHORIZED)
     with RawHost(socket_directory / "sock", script) as raw_host, Client(raw_host.path) as client:
         with pytest.raises(PermissionDenied):
             client.hold_ready(interval=0.01)
-    assert methods(raw_host)[-4:] == [b"GET", b"PATCH", b"GET", b"GET"]
+    assert len(raw_host.requests) == 2 * (1 + len(attempts)) + 1
+
+
+def test_held_ready_outlives_an_absence_before_the_host_accepted_it(
+    socket_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time to wait for the host ends with its first response."""
+    monkeypatch.setattr("devlxdctl.events.readiness._RESET_DELAY", 0.01)
+    script = in_turn(STARTED, *(STARTING,) * 4, ACCEPTED, READY, READY, READY, UNAUTHORIZED)
+    with RawHost(socket_directory / "sock", script) as raw_host, Client(raw_host.path, wait=0.1) as client:
+        with pytest.raises(PermissionDenied):
+            client.hold_ready(interval=0.01)
+    assert len(raw_host.requests) == 10
+
+
+def test_held_ready_ends_at_the_start_on_a_host_that_accepts_ready_without_effect(
+    socket_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devlxdctl.events.readiness._PAUSES", (0.01, 0.01))
+    script = in_turn(STARTED, *(ACCEPTED, STARTED) * 2, STARTING, *(ACCEPTED, STARTED) * 4)
+    with RawHost(socket_directory / "sock", script) as raw_host, Client(raw_host.path) as client:
+        with pytest.raises(NotSupported):
+            client.hold_ready(interval=0.01)
+    # Three attempts in a row: those before a restart do not count.
+    assert len(raw_host.requests) == 1 + 4 + 1 + 8

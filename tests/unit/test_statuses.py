@@ -105,12 +105,12 @@ def test_403_of_a_key_while_the_api_is_off_is_no_change_of_it(socket_directory: 
 def test_403_is_retried_while_ready_is_held_and_401_is_final(socket_directory: Path) -> None:
     accepted, started = response(b"", OCTET_STREAM), response(b'{"state":"Started"}')
     responses: Iterator[bytes] = iter(
-        [accepted, STATE, FORBIDDEN, FORBIDDEN, started, accepted, STATE, UNAUTHORIZED]
+        [started, accepted, STATE, FORBIDDEN, FORBIDDEN, started, accepted, STATE, UNAUTHORIZED]
     )
     with RawHost(socket_directory / "sock", lambda request: next(responses)) as host:
         with Client(host.path) as client, pytest.raises(PermissionDenied) as caught:
             client.hold_ready(interval=0.01)
     methods = [request.partition(b" ")[0].decode() for request in host.requests]
     # After a retry, the state is read twice.
-    assert methods == ["PATCH", "GET", "GET", "GET", "GET", "PATCH", "GET", "GET"]
+    assert methods == ["GET", "PATCH", "GET", "GET", "GET", "GET", "PATCH", "GET", "GET"]
     assert caught.value.http_status == 401

@@ -37,7 +37,7 @@ def test_ready_check_exits_6_until_the_instance_is_ready(simulator: Simulator) -
     ("argv", "problem"),
     [
         (["ready"], "ignored by this host"),
-        (["ready", "--hold"], "ignored by this host"),
+        (["ready", "--hold"], "not supported by this host"),
         (["ready", "--check"], "not supported by this host"),
     ],
 )
