@@ -358,14 +358,25 @@ def test_application_does_not_start_with_a_part_of_its_settings(short: Path) -> 
         assert execute(host, command("app.service", "ExecStart")).status == 8
 
 
-def environment_file(simulator: Simulator, path: Path) -> Running:
-    """app-env.service with a `systemctl` that prints its arguments and the file."""
+def environment_file(simulator: Simulator, path: Path, is_failed: bool = False) -> Running:
+    """app-env.service with a `systemctl` that prints all its arguments and the file when it restarts."""
     (path / "bin").mkdir()
-    script(path / "bin" / "systemctl", f'echo "systemctl $*\n$(cat {path}/app.env)" >{path}/printed')
+    text = f"""echo "systemctl $*" >>{path}/calls
+case $* in
+"-q is-failed app.service") exit {0 if is_failed else 1} ;;
+"try-restart app.service")
+    all=$(cat {path}/calls {path}/app.env)
+    rm {path}/calls
+    echo "$all" >{path}/printed ;;
+esac"""
+    script(path / "bin" / "systemctl", text)
     return Running(simulator, path, command("app-env.service", "ExecStart", path), path / "bin")
 
 
-RESTART = b"systemctl try-restart app.service\n"
+RESTART = b"""systemctl -q is-failed app.service
+systemctl reset-failed app.service
+systemctl try-restart app.service
+"""
 
 
 def test_environment_file_is_written_before_the_application_starts(
@@ -404,6 +415,14 @@ def test_application_is_restarted_once_for_changes_at_the_same_time_and_not_for_
         assert running.printed() == RESTART + b"APP_NAME='other'\nAPP_PORT='9090'\n"
         simulator.unset("user.app.port")
         assert running.printed() == RESTART + b"APP_NAME='other'\n"
+
+
+def test_failure_of_the_application_is_not_hidden(simulator: Simulator, tmp_path: Path) -> None:
+    with environment_file(simulator, tmp_path, is_failed=True) as running:
+        assert running.printed() == (
+            b"systemctl -q is-failed app.service\nsystemctl try-restart app.service\n"
+            b"APP_NAME='it'\"'\"'s one'\nAPP_PORT='8080'\n"
+        )
 
 
 # What the user-data does

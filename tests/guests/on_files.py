@@ -30,7 +30,10 @@ echo "$(id -un) ${APP_PORT-none} ${APP_NAME-none}" >>/run/app/started
 exec sleep infinity
 """
 
-_PACKAGED = """[Service]
+# With the limit of five starts in an hour, a test of it does not depend on how fast a guest is.
+_PACKAGED = """[Unit]
+StartLimitIntervalSec=1h
+[Service]
 User=app
 EnvironmentFile=-/run/app.env
 Environment=HOME=/packaged
@@ -105,7 +108,7 @@ def guest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         for unit in UNITS:
             put(host, f"/etc/systemd/system/{unit}.service", (EXAMPLES / f"{unit}.service").read_bytes())
         # app-env.service is for an application with a unit of its own. Here that is packaged.service.
-        shell(host, "sed -i s/app.service/packaged.service/ /etc/systemd/system/app-env.service")
+        shell(host, "sed -i s/app.service/packaged.service/g /etc/systemd/system/app-env.service")
         put(host, "/etc/systemd/system/packaged.service", _PACKAGED.encode())
         shell(host, f"systemctl daemon-reload; systemctl enable --now {' '.join(UNITS)} packaged ssh nginx")
         yield host
@@ -146,9 +149,29 @@ def test_application_and_environment_file_follow_the_keys(guest: DaemonHost) -> 
     )
 
 
+def test_application_follows_more_changes_than_systemd_permits_starts(guest: DaemonHost) -> None:
+    for port in range(7):
+        guest.set({"user.app.port": str(port), "user.app.name": "two"})
+        wait_for_last(guest, "packaged", f"app {port} two")
+    assert properties(guest, "packaged", "ActiveState") == ["active"]
+
+
+def test_application_that_has_failed_stays_failed(guest: DaemonHost) -> None:
+    shell(guest, "systemctl kill -s KILL packaged")
+    wait_for(guest, "failed", lambda: properties(guest, "packaged", "ActiveState") == ["failed"])
+    guest.set({"user.app.port": "6060", "user.app.name": "two"})
+    wait_for_last(guest, "started", "app 6060 two")
+    wait_for(guest, "the file", lambda: "6060" in shell(guest, "cat /run/app.env"))
+    guest.set({"user.app.port": "6061"})  # and so the command for the change before has ended
+    wait_for(guest, "the file", lambda: "6061" in shell(guest, "cat /run/app.env"))
+    assert properties(guest, "packaged", "ActiveState") == ["failed"]
+    shell(guest, "systemctl reset-failed packaged; systemctl start packaged")
+    wait_for_last(guest, "packaged", "app 6061 two")
+
+
 def test_application_that_is_stopped_stays_stopped(guest: DaemonHost) -> None:
     shell(guest, "systemctl stop packaged")
-    guest.set({"user.app.port": "7070"})
+    guest.set({"user.app.port": "7070", "user.app.name": "two"})
     wait_for_last(guest, "started", "app 7070 two")
     wait_for(guest, "the file", lambda: "7070" in shell(guest, "cat /run/app.env"))
     assert properties(guest, "packaged", "ActiveState") == ["inactive"]
@@ -157,11 +180,15 @@ def test_application_that_is_stopped_stays_stopped(guest: DaemonHost) -> None:
 
 
 def test_unit_stops_with_its_application_and_without_a_failure(guest: DaemonHost) -> None:
+    guest.set({"user.app.port": "5050", "user.app.name": "two"})
+    wait_for_last(guest, "started", "app 5050 two")
+    wait_for_last(guest, "packaged", "app 5050 two")
+    started = lines(guest, "started")
     shell(guest, "systemctl stop app")
     assert properties(guest, "app", "ActiveState", "Result") == ["inactive", "success"]
     assert shell(guest, "pgrep -u app -f 'sleep infinity' | wc -l").strip() == "1"  # that of packaged.service
     shell(guest, "systemctl start app")
-    wait_for_last(guest, "started", "app 7070 two")
+    wait_for(guest, "another start", lambda: lines(guest, "started") == [*started, "app 5050 two"])
 
 
 def test_site_is_checked_before_nginx_reads_it(guest: DaemonHost) -> None:
@@ -222,10 +249,13 @@ def test_certificate_is_trusted_while_it_is_set(guest: DaemonHost) -> None:
     wait_for(guest, "the certificate again", lambda: is_trusted(guest))
 
 
+SITE = {"user.site.domain": "example.com", "user.site.port": "8081"}
+
+
 @pytest.mark.parametrize("kind", ["TERM", "KILL", "STOP"])
 def test_units_follow_the_keys_after_a_restart_of_the_daemon(guest: DaemonHost, kind: Restart) -> None:
     before = [properties(guest, unit, "MainPID", "NRestarts") for unit in UNITS]
-    guest.set({"user.app.port": f"before-{kind}"})
+    guest.set({"user.app.port": f"before-{kind}", "user.app.name": "two", **SITE})
     restart(guest, kind)
     guest.set({"user.app.port": kind, "user.site.text": kind})
     wait_for_last(guest, "started", f"app {kind} two")
@@ -237,7 +267,11 @@ def test_units_follow_the_keys_after_a_restart_of_the_daemon(guest: DaemonHost, 
 
 def test_units_follow_the_keys_after_a_reboot_with_values_from_meanwhile(guest: DaemonHost) -> None:
     shell(guest, "systemctl stop app app-env site")
-    guest.set({"user.app.port": "rebooted", "user.site.text": "rebooted"})
+    guest.set({"user.app.port": "rebooted", "user.app.name": "two", "user.site.text": "rebooted", **SITE})
+    key = shell(guest, "cat /root/key.pub").rstrip("\n")
+    guest.set({"user.ca": shell(guest, "cat /root/ca.pem"), "user.ssh-keys": key})
+    wait_for(guest, "the certificate", lambda: is_trusted(guest))
+    wait_for(guest, "the key", lambda: log_in(guest).status == 0)
     reboot(guest)
     wait_for_last(guest, "started", "app rebooted two")
     wait_for_last(guest, "packaged", "app rebooted two")
@@ -268,7 +302,7 @@ def test_boot_with_the_api_switched_off_is_not_held_and_nothing_fails(guest: Dae
         assert failed_units(guest) == []
         assert lines(guest, "started") == []
         assert lines(guest, "packaged") == ["app none none"]
-        guest.set({"user.app.port": "late"})
+        guest.set({"user.app.port": "late", "user.app.name": "two"})
     finally:
         guest.switch_api(True)
     wait_for_last(guest, "started", "app late two")
@@ -286,6 +320,6 @@ def test_daemon_is_stopped_at_boot_and_comes_later(guest: DaemonHost) -> None:
         assert properties(guest, "app", "ActiveState", "NRestarts") == ["active", "0"]
     finally:
         guest.start_daemon()
-    guest.set({"user.app.port": "back"})
+    guest.set({"user.app.port": "back", "user.app.name": "two"})
     wait_for_last(guest, "started", "app back two")
     wait_for_last(guest, "packaged", "app back two")
