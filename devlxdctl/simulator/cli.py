@@ -273,9 +273,10 @@ def show(path: Path) -> None:
     help="Seconds that the daemon is down.",
 )
 def restart(path: Path, down: float) -> None:
-    """Restart the host's daemon and wait until it responds.
+    """Restart the host's daemon and wait until it runs again.
 
-    All connections are closed and the socket is recreated. Shortly after that the host loses the state Ready.
+    All connections are closed and the socket is recreated. Shortly after that the host loses the state Ready,
+    and the command ends.
 
     \b
     Example:

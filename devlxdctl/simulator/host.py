@@ -116,7 +116,7 @@ class Host:
         await self.set_config({self.instance.profile.switch_key: "true" if on else "false"})
 
     async def restart(self, down: float) -> None:
-        """Restart the daemon and return when it responds again; Ready is lost shortly after."""
+        """Restart the daemon and return when it has lost Ready, shortly after it responds again."""
         if self._down or self._listening is None:
             raise Refused("the daemon is not running")
         self.server.error_text = self.instance.profile.stopping_error
@@ -129,7 +129,8 @@ class Host:
         await asyncio.sleep(down)
         self._down = False
         await self._sync_socket()
-        self._start_task(self._lose_ready())
+        await asyncio.sleep(READY_LOST_SECONDS)
+        self.instance.set_ready(None)
 
     async def execute(self, request: dict[str, object]) -> object:
         """Do what a request to the control socket says and return its result; raises Refused."""
@@ -220,10 +221,6 @@ class Host:
         await asyncio.sleep(self._faults.restart)
         with contextlib.suppress(Refused):  # it was switched off meanwhile
             await self.restart(self._faults.restart_down)
-
-    async def _lose_ready(self) -> None:
-        await asyncio.sleep(READY_LOST_SECONDS)
-        self.instance.set_ready(None)
 
 
 def _remove_stale(path: Path) -> None:

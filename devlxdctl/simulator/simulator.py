@@ -97,9 +97,9 @@ class Simulator:
         self._execute({"do": "switch", "on": on})
 
     def restart(self, down: float = 1.0, *, wait: bool = True) -> None:
-        """Restart the daemon, which is down for `down` seconds, and return when it responds again.
+        """Restart the daemon, which is down for `down` seconds, and return when it has lost the state Ready.
 
-        The state Ready is lost shortly after that. With `wait=False` return at once.
+        That happens shortly after it responds again. With `wait=False` return at once.
         """
         restarting = self._submit({"do": "restart", "down": down})
         if wait:

@@ -83,7 +83,7 @@ class SimulatedHost:
         """Restart the host's daemon.
 
         Connections break and the socket is missing for `down` seconds. Shortly after the daemon responds
-        again, it loses the state Ready. With `wait`, return when it responds; else return at once.
+        again, it loses the state Ready. With `wait`, return after that; else return at once.
         """
         self._simulator.restart(down, wait=wait)
 

@@ -135,18 +135,29 @@ def test_removing_a_missing_key_or_device_is_refused(short: Path) -> None:
         assert request(simulator.path, "/1.0/config").body == b"[]\n"
 
 
-def test_ready_is_lost_shortly_after_a_restart(short: Path) -> None:
+def test_ready_is_lost_when_a_restart_returns(short: Path) -> None:
     with make_simulator(short) as simulator:
         request(simulator.path, "/1.0", "PATCH", body=READY)
         inode = simulator.path.stat().st_ino
         with RawConnection(simulator.path) as kept:
             kept.request("/")
             simulator.restart(0.1)
-            assert b'"state":"Ready"' in request(simulator.path, "/1.0").body
             assert kept.read_to_end() == b""
         assert simulator.path.stat().st_ino != inode
-        wait_until(lambda: simulator.ready is None)
+        assert simulator.ready is None
         assert b'"state":"Started"' in request(simulator.path, "/1.0").body
+
+
+def test_ready_is_still_there_when_a_restarted_daemon_responds(
+    short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devlxdctl.simulator.host.READY_LOST_SECONDS", 5.0)
+    with make_simulator(short) as simulator:
+        request(simulator.path, "/1.0", "PATCH", body=READY)
+        inode = simulator.path.stat().st_ino
+        simulator.restart(0.1, wait=False)
+        wait_until(lambda: simulator.path.exists() and simulator.path.stat().st_ino != inode)
+        assert b'"state":"Ready"' in request(simulator.path, "/1.0").body
 
 
 def test_stopping_daemon_responds_500_then_removes_its_socket(short: Path) -> None:
