@@ -42,13 +42,24 @@ def parse_with_systemd(text: bytes) -> tuple[int, dict[bytes, bytes]]:
     return status, variables
 
 
+# Unicode reserves them for use inside programs: 32, and the last two code points of each of the 17 planes.
+NONCHARACTERS = "\ufdd0-\ufdef" + "".join(
+    chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF)
+)
+
+
 def is_utf8(variables: dict[str, str]) -> bool:
-    return not any(re.search("[\ud800-\udfff]", value) for value in variables.values())
+    """Whether all values are UTF-8 for systemd, which is without noncharacters."""
+    return not any(re.search(f"[\ud800-\udfff{NONCHARACTERS}]", value) for value in variables.values())
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.dictionaries(variable_names, variable_values, min_size=1, max_size=8))
 @example({"A": "'", "B": '\\"$x`id`\n\t # ;\r', "C": "\\\n", "D": "", "E": " x ", "F": "a'\"'\"'b"})
+@example({"A": "\ufffd", "B": "\ufdcf\ufdf0", "C": "\U0010fffd"})
+@example({"A": "\ufffe"})
+@example({"A": "\ufdd0"})
+@example({"A": "\U0010ffff"})
 def test_systemd_reads_the_same_values_or_rejects_a_file_that_is_not_utf8(variables: dict[str, str]) -> None:
     text = format_assignments(variables).encode("utf-8", "surrogateescape")
     status, found = parse_with_systemd(text)
