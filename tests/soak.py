@@ -106,8 +106,8 @@ def restarts(host: DaemonHost | SimulatedHost, kinds: Iterable[Restart]) -> None
     jobs["config watch"].wait_for(b"user.n")
     jobs["events"].wait_for(b": 101\n", stderr=True)
     if has_readiness:
-        # The restarts begin before it has reported Ready.
-        jobs["ready --hold"] = host.start(PROGRAM, "ready", "--hold", "--interval", "0.5")
+        # The restarts begin before it has reported Ready, and perhaps before its first request.
+        jobs["ready --hold"] = host.start(PROGRAM, "ready", "--hold", "--interval", "0.5", "--wait", "60")
     before: dict[str, Usage] = {}
     started = time.monotonic()
     done: list[Restart] = []

@@ -152,7 +152,8 @@ def test_hold_outlives_restarts_that_begin_before_it_has_reported_ready(any_host
         assert any_host.run(PROGRAM, "ready", "--hold").status == 3
         return
     any_host.run(PROGRAM, "ready", "--unset")
-    job = any_host.start(PROGRAM, "ready", "--hold", "--interval", "0.2")
+    # As its unit: without --wait it would end where the daemon is stopped before its first request.
+    job = any_host.start(PROGRAM, "ready", "--hold", "--interval", "0.2", "--wait", "60")
     for _ in range(12):
         any_host.stop_daemon("TERM")
         any_host.start_daemon()
