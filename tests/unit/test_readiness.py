@@ -168,7 +168,10 @@ def test_host_that_restarts_during_every_attempt_is_unavailable(
 
 @pytest.mark.parametrize("restarts", [10, 15])
 def test_held_ready_outlives_a_host_that_restarts_during_every_attempt(
-    restarts: int, socket_directory: Path, monkeypatch: pytest.MonkeyPatch
+    restarts: int,
+    socket_directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr("devlxdctl.events.readiness._PAUSES", (0.01,))
     monkeypatch.setattr("devlxdctl.events.readiness._RESET_DELAY", 0.01)
@@ -179,6 +182,8 @@ def test_held_ready_outlives_a_host_that_restarts_during_every_attempt(
         with pytest.raises(PermissionDenied):
             client.hold_ready(interval=0.01)
     assert len(raw_host.requests) == 2 * (1 + len(attempts)) + 1
+    # It does not wait for the next check after some attempts, with a warning.
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == []
 
 
 def test_held_ready_outlives_an_absence_before_the_host_accepted_it(
